@@ -1,0 +1,294 @@
+"""A user's client: stays logged in, calls and is called.
+
+It goes on by itself: when its node dies it moves to the next configured one, with growing, jittered delays
+(`session.redial`). All methods belong to the event loop on which it was started; every wait can be cancelled.
+Counterpart: a node, and the clients of other users.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from uzel.client.calls import Calls
+from uzel.client.conversation import Conversation, Text
+from uzel.client.events import IncomingCall, WentOffline, WentOnline
+from uzel.client.login import Login
+from uzel.client.settings import ClientSettings
+from uzel.errors import (
+    ClientClosedError,
+    NodeKeyChangedError,
+    NotTrustedError,
+    Reason,
+    TimedOutError,
+    UzelError,
+)
+from uzel.identity import Identity, Pins
+from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
+from uzel.session.machine import Event
+from uzel.session.redial import Redial
+from uzel.store.profile import Profile
+from uzel.tls import Side, make_context
+
+TextHandler = Callable[[Conversation, Text], Awaitable[None]]
+
+
+class Client:
+    """One identity at one node at a time. Use it as an async context manager.
+
+    `nodes` are tried in order. `on_event` is called with `WentOnline` and `WentOffline`. `counters` counts reasons.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        pins: Pins,
+        nodes: Sequence[NodeReference],
+        settings: ClientSettings | None = None,
+    ) -> None:
+        if not nodes:
+            raise ValueError("a client needs at least one node")
+        self.on_event: Callable[[WentOnline | WentOffline], None] | None = None
+        self.counters: Counter[Reason] = Counter()
+        self._identity = identity
+        self._pins = pins
+        self._nodes = tuple(nodes)
+        self._settings = settings or ClientSettings()
+        self._redial = Redial(self._settings.redial)
+        self._context = make_context(
+            private_key=identity.private_key, certificate=identity.certificate, side=Side.SERVER
+        )
+        self._login: Login | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Condition()
+        self._failure: UzelError | None = None
+        self._retry_now = asyncio.Event()
+        self._arrivals: deque[IncomingCall] = deque()
+        self._closed = False
+        self._calls = Calls(identity, pins, self._settings, self.counters, self._arrived)
+
+    @classmethod
+    def open(cls, profile: Path | str, *nodes: str, settings: ClientSettings | None = None) -> Self:
+        """A client from a profile folder, for nodes written `HOST:PORT` or `HOST:PORT,FINGERPRINT`.
+
+        Raises `ProfileError` and `InvalidNameError`.
+        """
+        opened = Profile.open(Path(profile))
+        return cls(opened.identity, opened.pins, [NodeReference.parse(node) for node in nodes], settings)
+
+    @property
+    def uin(self) -> Uin:
+        """One's own number."""
+        return self._identity.uin
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """One's own key's."""
+        return self._identity.fingerprint
+
+    @property
+    def link(self) -> ContactLink:
+        """One's own contact link, with the configured nodes."""
+        return ContactLink(self.uin, self.fingerprint, self._nodes)
+
+    @property
+    def is_online(self) -> bool:
+        """Logged in right now."""
+        return self._login is not None
+
+    # -- Life -------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.get_running_loop().create_task(self._stay_online())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every conversation and go offline."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._calls.close()
+        await self._announce()
+
+    async def wait_online(self, timeout: float | None = None) -> WentOnline:
+        """Wait until logged in. Raises the reason at once when waiting is of no use (`NodeKeyChangedError`,
+        `CertificateError`), or, after `timeout` seconds, why the last attempt failed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wait_login()
+        except TimeoutError:
+            raise self._failure or TimedOutError("the node did not answer") from None
+        assert self._login is not None
+        return WentOnline(self._login.reference.address, self.uin)
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt: try to log in now."""
+        self._retry_now.set()
+
+    # -- Calls ------------------------------------------------------------------------------------------------
+
+    async def call(self, peer: ContactLink | Uin | int | str, timeout: float | None = None) -> Conversation:
+        """Call someone by contact link or number; a running conversation with them is returned as it is.
+
+        Waits for the login first. With a contact link its key is required and pinned as verified. When someone
+        else answers, calls again at once, three times in all. Raises `UnavailableError`, `TimedOutError` after
+        `timeout` seconds (default: the setting `call`), `NotTrustedError` when the wrong one answered, and any
+        `NetworkError`.
+        """
+        link = peer if isinstance(peer, ContactLink) else ContactLink.parse(str(peer))
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (self._settings.call if timeout is None else timeout)
+        wrong: NotTrustedError | None = None
+        for _ in range(self._settings.tries):
+            try:
+                async with asyncio.timeout_at(until):
+                    login = await self._wait_login()
+                    return await self._calls.call(login, link)
+            except TimeoutError:
+                self._calls.give_up(link.uin)
+                raise wrong or self._failure_or_timeout(link.uin) from None
+            except NodeKeyChangedError:
+                raise
+            except NotTrustedError as error:
+                wrong = error
+            except UzelError as error:
+                raise wrong or error from None
+        assert wrong is not None
+        raise wrong
+
+    async def calls(self) -> AsyncIterator[IncomingCall]:
+        """The calls that arrive, until the client closes."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._arrivals or self._closed)
+            if not self._arrivals:
+                return
+            yield self._arrivals.popleft()
+
+    async def serve(self, handler: TextHandler) -> None:
+        """Accept every call and give each text to `handler`, which reports it delivered by returning.
+
+        A handler that raises leaves its text unreported and ends that conversation; the peer will send it again.
+        Runs until cancelled or the client closes.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            async for call in self.calls():
+                tasks.create_task(self._serve_call(call, handler))
+
+    async def _serve_call(self, call: IncomingCall, handler: TextHandler) -> None:
+        try:
+            conversation = await call.accept()
+        except UzelError as error:
+            self.counters[_as_reason(error)] += 1
+            return
+        try:
+            async for text in conversation:
+                await handler(conversation, text)
+                text.acknowledge()
+        finally:
+            await conversation.close()
+
+    def _failure_or_timeout(self, uin: Uin) -> UzelError:
+        if self._login is None and self._failure is not None:
+            return self._failure
+        return TimedOutError(f"UIN {uin} did not answer in time")
+
+    def _arrived(self, call: IncomingCall) -> bool:
+        if len(self._arrivals) >= self._settings.waiting_calls:
+            return False
+        self._arrivals.append(call)
+        self._wake()
+        return True
+
+    # -- Staying online ---------------------------------------------------------------------------------------
+
+    async def _stay_online(self) -> None:
+        attempt = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            reference = self._nodes[attempt % len(self._nodes)]
+            error = await self._one_login(reference)
+            self._redial.closed(loop.time())
+            attempt += 1
+            await self._pause(error, more_nodes=attempt % len(self._nodes) != 0)
+
+    async def _one_login(self, reference: NodeReference) -> UzelError:
+        """Log in, stay while it lasts; returns why it ended."""
+        login: Login | None = None
+
+        def report(events: list[Event]) -> None:
+            if login is not None:
+                self._calls.on_events(login, events)
+
+        try:
+            login = await Login.open(reference, self._pins, self._settings, self._context, report)
+        except UzelError as error:
+            return error
+        try:
+            self._redial.online(asyncio.get_running_loop().time())
+            self._login, self._failure = login, None
+            self._tell(WentOnline(reference.address, self.uin))
+            await self._announce()
+            return await asyncio.shield(login.closed)
+        finally:
+            self._login = None
+            self._calls.login_lost()
+            await login.close()
+
+    async def _pause(self, error: UzelError, *, more_nodes: bool) -> None:
+        """Wait before the next attempt; a node that failed is followed by the next one without a long delay."""
+        delay = self._redial.delay(random.random())  # noqa: S311 - jitter, no secret
+        if more_nodes and not self._redial.contested:
+            delay = min(delay, self._settings.redial.first)
+        self._failure = error
+        self.counters[_as_reason(error)] += 1
+        self._tell(WentOffline(str(error.reason), delay, self._redial.contested, error))
+        await self._announce()
+        self._retry_now.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._retry_now.wait(), delay)
+
+    async def _wait_login(self) -> Login:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._login or self._closed or self._hopeless())
+        if self._login is None:
+            raise (self._failure if self._hopeless() else None) or ClientClosedError()
+        return self._login
+
+    def _hopeless(self) -> bool:
+        """The only node shows another key: waiting does not mend that."""
+        return isinstance(self._failure, NotTrustedError) and len(self._nodes) == 1
+
+    def _tell(self, event: WentOnline | WentOffline) -> None:
+        if self.on_event is not None:
+            self.on_event(event)
+
+    async def _announce(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        asyncio.get_running_loop().create_task(self._announce())
+
+
+def _as_reason(error: UzelError) -> Reason:
+    try:
+        return Reason(error.reason)
+    except ValueError:
+        return Reason.CONNECTION_LOST

@@ -1,0 +1,58 @@
+"""What a client tells its program: going online and offline, and calls that arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from uzel.errors import UzelError
+from uzel.names import NodeAddress, Uin
+
+if TYPE_CHECKING:
+    from uzel.client.conversation import Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class WentOnline:
+    """Logged in at this node as this user."""
+
+    node: NodeAddress
+    uin: Uin
+
+
+@dataclass(frozen=True, slots=True)
+class WentOffline:
+    """Not logged in any more, or an attempt failed; the next one comes in `retry_in` seconds.
+
+    `contested`: another program seems to use this number (section 8, "redial").
+    """
+
+    reason: str
+    retry_in: float
+    contested: bool
+    error: UzelError
+
+
+class IncomingCall:
+    """Someone calls. `uin` is only claimed: who it is shows when `accept` has completed.
+
+    Answer with `accept` or `refuse`; a call that is not answered within the node's ring time ends by itself.
+    """
+
+    def __init__(self, uin: Uin, accept: Callable[[], Awaitable[Conversation]], refuse: Callable[[], None]) -> None:
+        self.uin = uin
+        self._accept = accept
+        self._refuse = refuse
+
+    async def accept(self) -> Conversation:
+        """Accept, and complete the conversation's handshake.
+
+        Raises `UnavailableError` when the caller has given up, `NotTrustedError` when it is not who it claims to
+        be, and any `NetworkError`.
+        """
+        return await self._accept()
+
+    def refuse(self) -> None:
+        """Say no."""
+        self._refuse()

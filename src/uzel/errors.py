@@ -1,0 +1,237 @@
+"""What can go wrong, by name.
+
+Two things live here. `Reason` is the one list of names under which a refusal or an ended connection is logged
+and counted, on nodes and in clients alike (decision D6: bad input closes that connection, is counted by name,
+and touches nothing else). `UzelError` is the tree of errors that a program using the library can meet; the
+docstring of each class is the text that a person reads: what happened, and what to do.
+
+Remote faults never raise inside a protocol machine: the machine reports a `Reason`. The errors below are raised
+at the edges, where a program asked for something that did not come about.
+"""
+
+from __future__ import annotations
+
+import inspect
+from enum import IntEnum, StrEnum
+
+
+class Reason(StrEnum):
+    """Why a connection was closed, a call refused or a message ignored. The value is the name in logs and counters."""
+
+    # The wire (section 2, D6)
+    UNEQUAL_HEADER = "unequal_header"
+    UNKNOWN_CODE = "unknown_code"
+    MISPLACED_MESSAGE = "misplaced_message"
+    SIZE_OUT_OF_RANGE = "size_out_of_range"
+    TEXT_NOT_UTF8 = "text_not_utf8"
+    ADDRESS_MALFORMED = "address_malformed"
+    ACCEPTED_MALFORMED = "accepted_malformed"
+    TRUNCATED_MESSAGE = "truncated_message"
+
+    # Hello, TLS and identity (sections 3 and 7)
+    VERSION_MISMATCH = "version_mismatch"
+    HANDSHAKE_TIMEOUT = "handshake_timeout"
+    TLS_FAILED = "tls_failed"
+    TLS_VERSION = "tls_version"
+    CERTIFICATE_MISSING = "certificate_missing"
+    CERTIFICATE_MALFORMED = "certificate_malformed"
+    CERTIFICATE_KEY_TYPE = "certificate_key_type"
+    UIN_NOT_OF_KEY = "uin_not_of_key"
+    UIN_TAKEN = "uin_taken"
+    KEY_CHECKS_FULL = "key_checks_full"
+    KEY_CHECKS_ADDRESS_FULL = "key_checks_address_full"
+    LOGIN_RATE = "login_rate"
+
+    # Connections (sections 3 and 8)
+    HALF_OPEN_ADDRESS_FULL = "half_open_address_full"
+    HALF_OPEN_FULL = "half_open_full"
+    CONNECTIONS_ADDRESS_FULL = "connections_address_full"
+    CONNECTIONS_FULL = "connections_full"
+    DESCRIPTORS_EXHAUSTED = "descriptors_exhausted"
+    SILENCE = "silence"
+    SEND_QUEUE_FULL = "send_queue_full"
+    REPLACED = "replaced"
+    CONNECTION_LOST = "connection_lost"
+    LINKS_NOT_SERVED = "links_not_served"
+
+    # Calls (section 4)
+    CALL_TO_SELF = "call_to_self"
+    CALL_TO_ZERO = "call_to_zero"
+    CALLEE_OFFLINE = "callee_offline"
+    CALLEE_REFUSED = "callee_refused"
+    CALL_RATE = "call_rate"
+    CALLER_UNANSWERED_FULL = "caller_unanswered_full"
+    CALLEE_UNANSWERED_FULL = "callee_unanswered_full"
+    RING_TIMEOUT = "ring_timeout"
+    CALLEE_DATA_TIMEOUT = "callee_data_timeout"
+    CALLER_DATA_TIMEOUT = "caller_data_timeout"
+    CONTROL_LOST = "control_lost"
+    DATA_LOST = "data_lost"
+    LATE_ACCEPT = "late_accept"
+    NODE_STOPPING = "node_stopping"
+
+    # Data connections (D12, D13, D17)
+    DATA_HELLO_TIMEOUT = "data_hello_timeout"
+    DATA_NO_CALL = "data_no_call"
+    DATA_TAKEN = "data_taken"
+    DATA_WRONG_ADDRESS = "data_wrong_address"
+    DATA_CALL_ENDED = "data_call_ended"
+    CALL_RESTARTED = "call_restarted"
+    DRAIN_TIMEOUT = "drain_timeout"
+
+    # The conversation, end to end (section 6), and what only a client meets
+    PEER_WRONG_UIN = "peer_wrong_uin"
+    PEER_KEY_CHANGED = "peer_key_changed"
+    NODE_KEY_CHANGED = "node_key_changed"
+    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    LOGIN_TIMEOUT = "login_timeout"
+    NOT_A_CONTACT = "not_a_contact"
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller (PRODUCT.md, "Command line")."""
+
+    DONE = 0
+    FIXABLE = 1
+    UNEXPECTED = 2
+    NETWORK = 3
+    NOT_TRUSTED = 4
+    RATE_LIMITED = 5
+    QUEUED = 6
+
+
+class UzelError(Exception):
+    """Something in Uzel went wrong."""
+
+    exit_code: ExitCode = ExitCode.FIXABLE
+    reason: str = ""
+
+    def __init__(self, detail: str = "", *, reason: str = "") -> None:
+        self.detail = detail
+        if reason:
+            self.reason = reason
+        super().__init__(detail)
+
+    def __str__(self) -> str:
+        """The sentence for a person: the class's own text, then the particulars."""
+        text = " ".join(inspect.cleandoc(self.__doc__ or "").split())
+        return f"{text} ({self.detail})" if self.detail else text
+
+
+class InvalidNameError(UzelError, ValueError):
+    """That is not a valid UIN, fingerprint, node address or contact link. Check it for typing errors."""
+
+    reason = "invalid_name"
+
+
+class ProfileError(UzelError):
+    """The profile folder cannot be used. Check the path, its owner and its permissions."""
+
+    reason = "profile"
+
+
+class StorageError(UzelError):
+    """The disk did not take what was to be written. Check its free space and the folder's permissions."""
+
+    reason = "storage"
+
+
+class ConfigError(UzelError):
+    """The configuration is not valid. Correct the setting that is named here."""
+
+    reason = "config"
+
+
+class NetworkError(UzelError):
+    """The network or the other side did not answer as it should. Try again later."""
+
+    exit_code = ExitCode.NETWORK
+    reason = "network"
+
+
+class NodeUnreachableError(NetworkError):
+    """The node cannot be reached. Check its address and your connection."""
+
+    reason = "node_unreachable"
+
+
+class NodeRefusedError(NetworkError):
+    """The node ended the connection. If it goes on, ask the node's operator; the reason is given here."""
+
+    reason = "node_refused"
+
+
+class VersionMismatchError(NetworkError):
+    """The other side speaks another version of the protocol. Update the older of the two."""
+
+    reason = Reason.VERSION_MISMATCH
+
+
+class UnavailableError(NetworkError):
+    """The other side is offline, unknown or refused the call. Try again when they are online."""
+
+    reason = "unavailable"
+
+
+class TimedOutError(NetworkError):
+    """There was no answer in time. Try again, or allow more time."""
+
+    reason = "timed_out"
+
+
+class ConversationEndedError(NetworkError):
+    """The conversation ended before the text was reported delivered. It may or may not have arrived."""
+
+    reason = "conversation_ended"
+
+
+class ClientClosedError(NetworkError):
+    """This client was closed. Open a new one."""
+
+    reason = "client_closed"
+
+
+class RateLimitedError(UzelError):
+    """Too much at once. Wait a while, then try again."""
+
+    exit_code = ExitCode.RATE_LIMITED
+    reason = "rate_limited"
+
+
+class NotTrustedError(UzelError):
+    """The other side could not prove who it is. Nothing was sent."""
+
+    exit_code = ExitCode.NOT_TRUSTED
+    reason = "not_trusted"
+
+
+class CertificateError(NotTrustedError):
+    """The certificate shown is not one of Uzel's: it must carry the number that belongs to its key."""
+
+    reason = Reason.CERTIFICATE_MALFORMED
+
+
+class WrongPeerError(NotTrustedError):
+    """Someone else answered: the certificate shown is not that of the number called. Nothing was sent."""
+
+    reason = Reason.PEER_WRONG_UIN
+
+
+class PeerKeyChangedError(NotTrustedError):
+    """The key of this contact has changed. Nothing was sent. Ask them in person, or over another channel, whether
+    they made a new identity; only then remove the old key from your profile and add their new contact link."""
+
+    reason = Reason.PEER_KEY_CHANGED
+
+
+class NodeKeyChangedError(NotTrustedError):
+    """The key of the node at this address has changed. Nothing was sent. Ask the node's operator for its new
+    fingerprint; if it is the one shown here, give the node as HOST:PORT,FINGERPRINT once to accept it."""
+
+    reason = Reason.NODE_KEY_CHANGED
+
+
+class ProtocolError(NetworkError):
+    """The other side does not keep to the protocol. The connection was closed."""
+
+    reason = "protocol"

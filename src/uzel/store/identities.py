@@ -1,0 +1,75 @@
+"""One identity in a folder: the private key in `identity.pem`, and what it costs to derive in `identity.json`.
+
+`identity.json` only remembers the UIN, whose derivation is slow. It is believed only while the fingerprint beside
+it is that of the key; otherwise, or when it cannot be read, the UIN is derived again and written anew. Used by a
+user's profile and by a node's folder alike. Callers hold the folder's lock.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from uzel.errors import InvalidNameError, ProfileError
+from uzel.identity import Identity
+from uzel.names import Fingerprint, Uin
+from uzel.store.files import read_private, remove_leftovers, write_atomically
+
+_KEY = "identity.pem"
+_MEMORY = "identity.json"
+_MAX_SMALL = 16 * 1024
+
+
+class _Remembered(msgspec.Struct, forbid_unknown_fields=True):
+    fingerprint: str
+    uin: int
+
+
+def has_identity(folder: Path) -> bool:
+    """Whether something stands where the private key would."""
+    path = folder / _KEY
+    return path.exists() or path.is_symlink()
+
+
+def save_identity(folder: Path, identity: Identity) -> None:
+    """Write a new identity into a folder that has none. Raises `ProfileError`, `StorageError`."""
+    if has_identity(folder):
+        raise ProfileError(f"{folder} holds an identity already: choose another folder")
+    _remember(folder, identity)
+    write_atomically(folder / _KEY, identity.to_pem())  # last: where it stands, all of it stands
+
+
+def load_identity(folder: Path) -> Identity:
+    """Read the folder's identity. Slow (`derive_uin`) when the UIN is not remembered.
+
+    Raises `ProfileError` that names the file, `StorageError`.
+    """
+    path = folder / _KEY
+    pem = read_private(path, limit=_MAX_SMALL)
+    for name in (_KEY, _MEMORY):
+        remove_leftovers(folder / name)
+    remembered = _recall(folder)
+    try:
+        identity = Identity.from_pem(pem, uin=remembered[0] if remembered else None)
+        if remembered and remembered[1] == identity.fingerprint:
+            return identity
+        if remembered:
+            identity = Identity.from_pem(pem)
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error.detail}; put back a copy of the file if you have one") from error
+    _remember(folder, identity)
+    return identity
+
+
+def _remember(folder: Path, identity: Identity) -> None:
+    note = _Remembered(str(identity.fingerprint), int(identity.uin))
+    write_atomically(folder / _MEMORY, msgspec.json.encode(note) + b"\n")
+
+
+def _recall(folder: Path) -> tuple[Uin, Fingerprint] | None:
+    with suppress(ProfileError, msgspec.MsgspecError, UnicodeDecodeError, InvalidNameError):
+        note = msgspec.json.decode(read_private(folder / _MEMORY, limit=_MAX_SMALL), type=_Remembered)
+        return Uin(note.uin), Fingerprint.parse(note.fingerprint)
+    return None

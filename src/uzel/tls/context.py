@@ -1,0 +1,81 @@
+"""One TLS context for all connections of one kind: made once, shared by thousands.
+
+TLS 1.3 only; no tickets, no resumption, no early data; both sides show a certificate and ask for one. ALPN only
+where it is given (end to end, D29). Key agreement: OpenSSL's own order already begins with X25519MLKEM768 and falls
+back to X25519; pyOpenSSL cannot set that list, so the engine refuses any other group once it is agreed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from OpenSSL import SSL, crypto
+
+GROUPS = frozenset({"X25519MLKEM768", "x25519"})
+"""The key agreements that are accepted (D8), as OpenSSL names them."""
+MAX_CERTIFICATE_LIST = 16 * 1024
+_CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+AlpnChoice: TypeAlias = "bytes | SSL._NoOverlappingProtocols"  # noqa: SLF001 - the type has no public name
+_RELEASE_BUFFERS = 0x10
+"""SSL_MODE_RELEASE_BUFFERS, which pyOpenSSL has but does not export: an idle connection keeps no record buffers."""
+
+
+class Side(StrEnum):
+    """Which end of TLS we are: the node and the caller are clients, the connecting side and the callee servers."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsContext:
+    """What `TlsEngine` needs: OpenSSL's context and the side."""
+
+    context: SSL.Context
+    side: Side
+
+
+def make_context(
+    *,
+    private_key: Ed25519PrivateKey | EllipticCurvePrivateKey,
+    certificate: x509.Certificate,
+    side: Side,
+    alpn: Sequence[bytes] = (),
+) -> TlsContext:
+    """Make a context that shows this certificate.
+
+    As client it offers `alpn` in this order. As server it takes the first of `alpn` that the client offers, and goes
+    on without when there is none (D29: none means the base protocol).
+    """
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD if side is Side.CLIENT else SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_max_proto_version(SSL.TLS1_3_VERSION)
+    context.set_tls13_ciphersuites(_CIPHERS)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(_RELEASE_BUFFERS)
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
+    context.use_certificate(certificate)
+    context.use_privatekey(private_key)
+    context.check_privatekey()
+    if alpn and side is Side.CLIENT:
+        context.set_alpn_protos(list(alpn))
+    elif alpn:
+        ours = tuple(alpn)
+
+        def select(connection: SSL.Connection, offered: list[bytes]) -> AlpnChoice:  # noqa: ARG001
+            return next((name for name in ours if name in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
+
+        context.set_alpn_select_callback(select)
+    return TlsContext(context, side)
+
+
+def _accept_any(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, ok: int) -> bool:  # noqa: ARG001
+    """Trust is not TLS's business here; it is decided after the handshake. Must never raise: that sends no alert."""
+    return True

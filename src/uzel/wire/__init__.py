@@ -1,0 +1,78 @@
+"""The wire: what every byte on every connection means (PROTOCOL.md section 2), and nothing about when it is sent.
+
+`messages` holds the values, `table` the one table, `encode` writes, `Framer` reads. Pure: no socket, clock or
+randomness. The layers above see messages only; what a stranger got wrong reaches them as a `Reason`.
+"""
+
+from uzel.wire.fields import Address
+from uzel.wire.framer import MAX_BUFFERED, MAX_PIECE, Framer
+from uzel.wire.messages import (
+    Accept,
+    Accepted,
+    Call,
+    CallReady,
+    CallRequest,
+    ClientHello,
+    DataHello,
+    Delivered,
+    FoundHere,
+    FoundInCache,
+    IncomingCall,
+    Message,
+    NoConversation,
+    NodeAnnouncement,
+    NodeHello,
+    NodeList,
+    NodeListRequest,
+    Ping,
+    Pong,
+    Ready,
+    Refuse,
+    RelayedData,
+    Search,
+    Text,
+    Unavailable,
+    VersionMismatch,
+)
+from uzel.wire.table import MAX_NODE_LIST, MAX_RELAYED, MAX_TEXT, ONE_SHOT, TABLE, Channel, Row, encode
+
+__all__ = [
+    "MAX_BUFFERED",
+    "MAX_NODE_LIST",
+    "MAX_PIECE",
+    "MAX_RELAYED",
+    "MAX_TEXT",
+    "ONE_SHOT",
+    "TABLE",
+    "Accept",
+    "Accepted",
+    "Address",
+    "Call",
+    "CallReady",
+    "CallRequest",
+    "Channel",
+    "ClientHello",
+    "DataHello",
+    "Delivered",
+    "FoundHere",
+    "FoundInCache",
+    "Framer",
+    "IncomingCall",
+    "Message",
+    "NoConversation",
+    "NodeAnnouncement",
+    "NodeHello",
+    "NodeList",
+    "NodeListRequest",
+    "Ping",
+    "Pong",
+    "Ready",
+    "Refuse",
+    "RelayedData",
+    "Row",
+    "Search",
+    "Text",
+    "Unavailable",
+    "VersionMismatch",
+    "encode",
+]

@@ -1,0 +1,38 @@
+"""What holds for every test: none is skipped.
+
+A test that does not run proves nothing, and a suite that is green because half of it was skipped lies. So a skip,
+wherever it is asked for (a mark, a call in a test or a fixture, a whole module, `importorskip`), is turned into a
+failure that names the test and the reason; the same goes for an expected failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not report.skipped:
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        reason = f"expected failure: {expected}"
+        del report.wasxfail
+    report.outcome = "failed"
+    report.longrepr = f"skipping is not allowed here ({reason})"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report

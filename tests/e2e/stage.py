@@ -1,0 +1,200 @@
+"""Where a case of bad input is played: a node, a canary beside it, and the comparison with before.
+
+A `Case` is a small function with the reasons that it must bring about and the kind of node that it needs. `play` runs
+one on the stage and then demands: each reason was logged and counted, the canary noticed nothing, and descriptors,
+tasks, timers, calls and registry are as before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from e2e.canary import Canary
+from e2e.node_harness import NodeThread, config_of, until
+from e2e.raw_client import Closed, RawClient, Tcp, converse
+from e2e.raw_identity import RawIdentity, identity
+from uzel.errors import Reason
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a node under test is configured."""
+
+    times: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, int | bool] = field(default_factory=dict)
+
+
+QUICK = {"handshake": 0.6, "data_hello": 0.3, "ring": 0.4, "data": 0.3, "drain": 0.3}
+SETUPS: dict[str, Setup] = {
+    "plain": Setup(),
+    "quick": Setup(QUICK),
+    "silent": Setup({"ping_idle": 0.3, "silence": 0.9}),
+    "half open an address": Setup(limits={"half_open_per_address": 8, "half_open": 100}),
+    "half open": Setup(limits={"half_open_per_address": 100, "half_open": 8}),
+    "connections an address": Setup(limits={"connections_per_address": 6}),
+    "connections": Setup(limits={"connections": 10}),
+    "login rate": Setup(limits={"logins_per_minute": 1, "login_burst": 3}),
+    "call rate": Setup(limits={"calls_per_minute": 1, "call_burst": 5}),
+    "unanswered": Setup(limits={"unanswered_per_caller": 3, "unanswered_per_callee": 4}),
+    "key checks": Setup(limits={"key_checks": 1, "key_check_workers": 1, "key_checks_per_address": 2}),
+    "send queue": Setup(limits={"send_queue": 4096}),
+    "any address": Setup(limits={"check_data_address": False}),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bad thing. `run` plays it; `reasons` are the names under which the node must log and count it."""
+
+    name: str
+    run: Callable[[Scene], None]
+    reasons: tuple[Reason, ...] = ()
+    node: str = "plain"
+
+
+class CaseTable(list[Case]):
+    """A list of cases that functions are added to by decoration, or rows by `add`."""
+
+    def case(self, *reasons: Reason, node: str = "plain") -> Callable[[Callable[[Scene], None]], Callable[..., None]]:
+        def remember(run: Callable[[Scene], None]) -> Callable[..., None]:
+            self.append(Case(run.__name__, run, reasons, node))
+            return run
+
+        return remember
+
+    def add(self, name: str, run: Callable[[Scene], None], *reasons: Reason, node: str = "plain") -> None:
+        self.append(Case(name, run, reasons, node))
+
+
+class Scene:
+    """What a case plays with. Whatever it opens is closed when the case is over."""
+
+    def __init__(self, node: NodeThread) -> None:
+        self.node = node
+        self._opened: list[RawClient | Tcp] = []
+
+    def tcp(self, *, data: bool = False, source: str = "127.0.0.1") -> Tcp:
+        """A bare connection to the control port, or the data port."""
+        host, port = self.node.address
+        tcp = Tcp((host, port + data), source)
+        self._opened.append(tcp)
+        return tcp
+
+    def client(self, who: int | RawIdentity, source: str = "127.0.0.1") -> RawClient:
+        """A client that has done nothing yet."""
+        client = RawClient(identity(who) if isinstance(who, int) else who, self.node.address, source)
+        self._opened.append(client)
+        return client
+
+    def login(self, who: int | RawIdentity, source: str = "127.0.0.1") -> RawClient:
+        return self.client(who, source).login()
+
+    def pair(self) -> tuple[RawClient, RawClient]:
+        """Two clients online."""
+        return self.login(2), self.login(3)
+
+    def until(self, name: str, value: int) -> None:
+        """Wait until the node's snapshot says so."""
+        until(f"{name} = {value}", lambda: self.node.footprint()[name] == value)
+
+    def counted(self, reason: Reason, times: int = 1) -> None:
+        """Wait until the node has counted it so often since it started."""
+        until(f"{reason} × {times}", lambda: self.node.count(reason) >= times)
+
+    def close(self) -> None:
+        for each in self._opened:
+            each.close()
+
+
+class Stage:
+    """One node at a time, kept while the setup stays the same."""
+
+    def __init__(self, folder: Path, template: Path) -> None:
+        self._folder = folder
+        self._template = template
+        self._setup = ""
+        self._count = 0
+        self.node: NodeThread | None = None
+        self.canary: Canary | None = None
+
+    def _prepare(self, setup: str) -> tuple[NodeThread, Canary]:
+        if self.node is None or self.canary is None or self._setup != setup:
+            self.clear()
+            self._count += 1
+            state = self._folder / f"node{self._count}"
+            shutil.copytree(self._template, state)
+            node = NodeThread(config_of(SETUPS[setup].times, SETUPS[setup].limits), state)
+            node.start()
+            self.node, self._setup = node, setup
+            self.canary = Canary(node.address)
+            self._warm_up(node)
+        return self.node, self.canary
+
+    @staticmethod
+    def _warm_up(node: NodeThread) -> None:
+        """What is made at first use and kept (pools) shall not look like a leak."""
+        scene = Scene(node)
+        with contextlib.closing(scene):
+            scene.login(60, "127.0.0.21")
+        until("the warm-up's end", lambda: node.footprint()["clients"] == 2)
+
+    def clear(self) -> None:
+        if self.canary is not None:
+            self.canary.stop()
+            self.canary = None
+        if self.node is not None:
+            node, self.node = self.node, None
+            node.stop()
+
+    @contextlib.contextmanager
+    def scene(self, setup: str = "plain", *reasons: Reason) -> Iterator[Scene]:
+        """Play in the block; what must hold afterwards is demanded at its end."""
+        node, canary = self._prepare(setup)
+        canary.check()
+        before = node.footprint()
+        counted = {reason: (node.count(reason), node.log.reasons[reason]) for reason in reasons}
+        scene = Scene(node)
+        try:
+            yield scene
+        finally:
+            scene.close()
+        for reason, (count, logged) in counted.items():
+            until(f"{reason} counted", lambda reason=reason, count=count: node.count(reason) > count)  # type: ignore[misc]  # bound now
+            until(f"{reason} logged", lambda reason=reason, logged=logged: node.log.reasons[reason] > logged)  # type: ignore[misc]  # bound now
+        canary.check()
+        self._as_before(node, before)
+        assert node.faults + node.log.errors == []
+
+    @staticmethod
+    def _as_before(node: NodeThread, before: dict[str, int]) -> None:
+        seen: dict[str, int] = {}
+
+        def same() -> bool:
+            seen.update(node.footprint())
+            return seen == before
+
+        try:
+            until("as before", same)
+        except AssertionError:
+            changed = {name: (before[name], seen[name]) for name in before if before[name] != seen[name]}
+            raise AssertionError(f"left behind (before, after): {changed}") from None
+
+    def play(self, case: Case) -> None:
+        with self.scene(case.node, *case.reasons) as scene:
+            case.run(scene)
+
+
+def ended(tcp: Tcp) -> bytes:
+    """Read to the end of the connection: what had come before it."""
+    received = b""
+    with contextlib.suppress(Closed):
+        while data := tcp.receive():
+            received += data
+    return received
+
+
+__all__ = ["SETUPS", "Case", "CaseTable", "Scene", "Stage", "converse", "ended"]

@@ -1,0 +1,52 @@
+"""Certificates of every wrong kind, and identities that cost nothing."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from uzel.identity import Identity
+from uzel.names import Uin
+
+AnyKey = ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@functools.cache
+def real_identity(number: int = 0) -> Identity:
+    """An identity whose UIN is that of its key; made once a test run for each `number`."""
+    return Identity.generate()
+
+
+def cheap_identity(uin: int = 7) -> Identity:
+    """An identity whose UIN is not that of its key."""
+    return Identity(ed25519.Ed25519PrivateKey.generate(), Uin(uin))
+
+
+def certificate_with(
+    names: list[str],
+    *,
+    key: AnyKey | None = None,
+    uses: list[x509.ObjectIdentifier] | None = None,
+    years: tuple[int, int] = (2000, 2001),
+) -> bytes:
+    key = key or ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value, _validate=False) for value in names])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(5)
+        .not_valid_before(datetime(years[0], 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(years[1], 1, 1, tzinfo=UTC))
+    )
+    if uses is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    hashless = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+    return builder.sign(key, None if hashless else SHA256()).public_bytes(Encoding.DER)

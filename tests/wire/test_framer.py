@@ -1,0 +1,102 @@
+"""What the vectors do not show of the framer: pieces of node lists, bounds, and linear work."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from uzel.errors import Reason
+from uzel.wire import MAX_BUFFERED, Address, Channel, Framer, NodeList, Ping, Ready, Text, encode
+
+ADDRESS = Address("192.0.2.1", 8935)
+ADDRESS_BYTES = bytes.fromhex("A0C0000201 22E7")
+
+
+def test_a_node_list_comes_as_its_bytes_come() -> None:
+    framer = Framer(Channel.CONTROL_TO_CLIENT)
+    assert framer.feed(b"\xa4\xa4\x03\x00") == []
+    assert framer.eof() is Reason.TRUNCATED_MESSAGE
+    assert framer.feed(ADDRESS_BYTES[:6]) == []
+    assert framer.feed(ADDRESS_BYTES[6:] + ADDRESS_BYTES[:1]) == [NodeList((ADDRESS,), 2)]
+    assert framer.buffered == 1
+    assert framer.feed(ADDRESS_BYTES[1:] + ADDRESS_BYTES + encode(Ready(5))) == [NodeList((ADDRESS,) * 2, 0), Ready(5)]
+    assert framer.eof() is None
+
+
+def test_a_long_node_list_comes_in_pieces_of_64() -> None:
+    pieces = Framer(Channel.LINK).feed(encode(NodeList((ADDRESS,) * 130)) + encode(Ping(b"ab")))
+    assert pieces == [
+        NodeList((ADDRESS,) * 64, 66),
+        NodeList((ADDRESS,) * 64, 2),
+        NodeList((ADDRESS,) * 2, 0),
+        Ping(b"ab"),
+    ]
+
+
+def test_pieces_are_joined() -> None:
+    assert NodeList.join([]) == NodeList(())
+    assert NodeList.join([NodeList((ADDRESS,), 3), NodeList((ADDRESS, ADDRESS), 1)]) == NodeList((ADDRESS,) * 3, 1)
+
+
+def test_messages_before_a_fault_are_returned_and_none_after() -> None:
+    framer = Framer(Channel.CONTROL_TO_CLIENT)
+    ping, ready = encode(Ping(b"ab")), encode(Ready(5))
+    assert framer.feed(ping[:3]) == []
+    assert framer.feed(ping[3:] + ready + b"\x99\x99" + ready) == [Ping(b"ab"), Ready(5)]
+    assert (framer.fault, framer.fault_detail, framer.buffered) == (Reason.UNKNOWN_CODE, "code 0x99", 0)
+    assert framer.feed(ready) == []
+
+
+def test_a_fault_split_over_feeds_drops_what_was_held() -> None:
+    framer = Framer(Channel.CONVERSATION)
+    text = b"\x30\x30\xff\xff" + b"a" * 65534
+    assert framer.feed(text) == []
+    assert framer.buffered == len(text) == MAX_BUFFERED - 1
+    assert framer.feed(b"\xff" + encode(Ping(b"ab"))) == []
+    assert (framer.fault, framer.buffered) == (Reason.TEXT_NOT_UTF8, 0)
+
+
+@pytest.mark.parametrize(
+    ("channel", "first"), [(Channel.CONTROL_HELLO, "cbcb0100"), (Channel.HELLO_ANSWER, "01014f4b")]
+)
+def test_what_follows_a_hello_is_kept_untouched(channel: Channel, first: str) -> None:
+    framer = Framer(channel)
+    assert framer.feed(bytes.fromhex(first)[:3]) == []
+    assert framer.rest() == b""
+    assert len(framer.feed(bytes.fromhex(first)[3:] + b"\x16\x03")) == 1
+    assert framer.feed(b"\x01") == []
+    assert (framer.rest(), framer.rest(), framer.fault) == (b"\x16\x03\x01", b"", None)
+
+
+def test_an_endless_node_list_holds_next_to_nothing() -> None:
+    """The bound of D4: 65,532 addresses pass, one piece at a time."""
+    framer = Framer(Channel.LINK)
+    framer.feed(b"\xa4\xa4\xfc\xff")
+    tracemalloc.start()
+    try:
+        for _ in range(6553):
+            framer.feed(ADDRESS_BYTES * 10)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16_384
+    assert framer.feed(ADDRESS_BYTES * 2) == [NodeList((ADDRESS, ADDRESS), 0)]
+
+
+def test_a_text_byte_by_byte_is_copied_once() -> None:
+    """Linear work: however small the pieces, the held bytes are turned into a message once, not at each feed."""
+
+    class Counting(bytearray):
+        copied = 0
+
+        def __bytes__(self) -> bytes:
+            Counting.copied += len(self)
+            return bytes(memoryview(self))
+
+    framer = Framer(Channel.CONVERSATION)
+    framer._held = Counting()
+    data = encode(Text("a" * 65535))
+    messages = [message for index in range(len(data)) for message in framer.feed(data[index : index + 1])]
+    assert messages == [Text("a" * 65535)]
+    assert Counting.copied <= len(data) + 16
