@@ -105,8 +105,9 @@ class World:
         async def play() -> None:
             await asyncio.wait_for(scene(), 20)
 
-        before = open_descriptors()
         factory = uvloop.new_event_loop if self.loops == "uvloop" else asyncio.new_event_loop
+        factory().close()  # the first uvloop opens descriptors that the process keeps
+        before = open_descriptors()
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
                 runner.run(play())

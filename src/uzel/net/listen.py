@@ -30,6 +30,7 @@ FREE_PAIR_TRIES = 64
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4
 """Seconds of quiet before the first TCP keepalive, between them, and how many: a vanished peer is noticed in 2 min."""
 
+_WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_MEMORY = frozenset({errno.ENOBUFS, errno.ENOMEM})
 _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -85,16 +86,16 @@ class Listener:
         for _ in range(self._batch):
             try:
                 connection, address = self._socket.accept()
-            except (BlockingIOError, InterruptedError):
+            except _WOULD_BLOCK:
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTORS:
-                    if self._refuse():
-                        continue
-                elif error.errno not in _NO_MEMORY:
-                    continue  # this one ended, or was forbidden, before we came to it
-                self._take_rest()
-                return
+                    if not self._refuse():
+                        return
+                elif error.errno in _NO_MEMORY:
+                    self._take_rest()
+                    return
+                continue  # else this one ended, or was forbidden, before we came to it
             try:
                 connection.setblocking(False)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -108,18 +109,23 @@ class Listener:
                 return
 
     def _refuse(self) -> bool:
-        """Close the next newcomer on the spare descriptor; False when that cannot be done now."""
+        """Close the next newcomer on the spare descriptor; False when there is none, or nothing to take it with."""
+        if self._spare.held:
+            self._spare.release()
+            try:
+                self._socket.accept()[0].close()
+            except _WOULD_BLOCK:  # without a descriptor accept does not even look whether someone is there
+                self._spare.take()
+                return False
+            except OSError:
+                pass  # another thread, or process, was quicker
+            else:
+                self._on_refused(Reason.DESCRIPTORS_EXHAUSTED)
+                self._spare.take()
+                return True
         self._on_refused(Reason.DESCRIPTORS_EXHAUSTED)
-        if not self._spare.held:
-            return False
-        self._spare.release()
-        try:
-            self._socket.accept()[0].close()
-        except (BlockingIOError, InterruptedError):
-            pass  # it went by itself
-        except OSError:
-            return False
-        return self._spare.take()
+        self._take_rest()
+        return False
 
     def _take_rest(self) -> None:
         self._loop.remove_reader(self._socket.fileno())
