@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qsl, quote
 
-import idna
-
 from uzel.errors import InvalidNameError
 
 MAX_UIN = 2**32 - 1
@@ -79,6 +77,8 @@ def dns_name(text: str) -> str:
     """The lower-case IDNA form of a DNS name, 1 … 253 ASCII characters (D3). Raises `InvalidNameError`."""
     name = text.rstrip(".").lower()
     if not name.isascii():
+        import idna  # noqa: PLC0415 - its tables take half a MiB, and most nodes never see such a name
+
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except idna.IDNAError:

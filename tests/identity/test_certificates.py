@@ -9,7 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from identity.identity_helpers import AnyKey, certificate_with, cheap_identity, real_identity
+from identity.identity_helpers import AnyKey, certificate_with, cheap_identity, real_identity, rich_certificate
 from uzel.errors import CertificateError, Reason
 from uzel.identity import Identity, PeerCertificate, check_uin, read_certificate, read_node_certificate
 from uzel.identity.certificates import MAX_CERTIFICATE
@@ -119,11 +119,16 @@ def test_the_self_signature_is_not_examined() -> None:
     assert read_certificate(der[:-1] + bytes([der[-1] ^ 1])) == read_certificate(der)
 
 
+def test_other_extensions_are_ignored() -> None:
+    assert read_certificate(rich_certificate()).uin == 12
+
+
 BASES = [
     certificate_with(["123"], uses=[SERVER, CLIENT]),
     certificate_with(["123"], key=P256),
     certificate_with(["123"], key=rsa.generate_private_key(65537, 1024)),
     cheap_identity(4000000000).certificate_der,
+    rich_certificate(),
 ]
 
 
@@ -140,7 +145,7 @@ def test_mutations_raise_only_certificate_errors(base: bytes, changes: list[tupl
     _read_both(bytes(der) if cut is None else bytes(der[: cut % len(der)]))
 
 
-@pytest.mark.parametrize("base", BASES[:2])
+@pytest.mark.parametrize("base", [*BASES[:2], BASES[-1]])
 def test_each_single_byte_wrong(base: bytes) -> None:
     for at in range(len(base)):
         for value in (0, 1, 0x7F, 0x80, 0xFF, base[at] ^ 1, base[at] ^ 0x20):

@@ -1,1 +1,1 @@
-"""To be written."""
+"""The one composition root: only here do faces, node and client meet."""

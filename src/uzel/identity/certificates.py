@@ -28,12 +28,14 @@ MAX_CERTIFICATE = 16 * 1024
 
 _NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_AFTER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5: "has no well-defined expiration"
+_EXTENDED_KEY_USAGE_DER = b"\x06\x03\x55\x1d\x25"
 _BOTH_USES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
 
 # What cryptography raises over bytes that are not a certificate, at loading or at the first look at a field.
 _UNREADABLE = (
     ValueError,
     TypeError,
+    LookupError,
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
@@ -145,6 +147,8 @@ def _read_key(certificate: x509.Certificate) -> bytes:
 
 
 def _check_uses(certificate: x509.Certificate) -> None:
+    if _EXTENDED_KEY_USAGE_DER not in certificate.tbs_certificate_bytes:
+        return  # asking cryptography would have it read every extension there is
     try:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:

@@ -147,6 +147,10 @@ class NodeService:
         self._log.event("counters", fields={str(reason): count for reason, count in self.counters.items()})
         self._log.event("stopped")
 
+    def hurry(self) -> None:
+        """End the drain time now."""
+        self._relays_gone.set()
+
     async def _close_everything(self) -> None:
         for relay in list(self._relay_data):
             relay.abort()

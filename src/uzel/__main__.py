@@ -1,0 +1,5 @@
+"""`python -m uzel` is `uzel`."""
+
+from uzel.app.main import main
+
+main()

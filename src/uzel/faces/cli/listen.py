@@ -1,0 +1,44 @@
+"""`uzel listen`: be called, and print what arrives. A text is reported only once its line has left this process."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from uzel.faces.cli.options import JsonOption, NodeOption, ProfileOption, node_references, profile_folder
+
+
+class Accept(StrEnum):
+    """Whose calls are taken."""
+
+    ALL = "all"
+    CONTACTS = "contacts"
+
+
+def listen(
+    profile: ProfileOption = None,
+    node: NodeOption = None,
+    as_json: JsonOption = False,
+    accept: Annotated[
+        Accept, typer.Option("--accept", help="contacts: only peers whose key is pinned in the profile.")
+    ] = Accept.ALL,
+    echo: Annotated[bool, typer.Option("--echo", help="Answer every text with itself.")] = False,
+) -> None:
+    """Stay online, accept calls and print texts as they arrive.
+
+    \b
+    uzel listen --profile bob --node node.example:8935
+    uzel listen --profile bob --node node.example:8935 --json --accept contacts
+    """
+    from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client
+    from uzel.store.profile import Profile  # noqa: PLC0415
+
+    references = node_references(node)
+    opened = Profile.open(profile_folder(profile))
+    listener = Listener(
+        opened.identity, opened.pins, references, as_json=as_json, contacts_only=accept is Accept.CONTACTS, echo=echo
+    )
+    asyncio.run(listener.run())
