@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> int:
     except UzelError as error:
         print(f"uzel: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, never a traceback
+    except Exception as error:
         if os.environ.get("UZEL_DEBUG"):
             raise
         print(f"uzel: something unexpected happened: {type(error).__name__}: {error}", file=sys.stderr)

@@ -31,11 +31,14 @@ node_app = typer.Typer(
 @node_app.command("run")
 def run_node(
     state: Annotated[
-        Path, typer.Option("--state", metavar="DIR", envvar="UZEL_STATE", help="The node's own folder: key, known UINs.")
+        Path,
+        typer.Option("--state", metavar="DIR", envvar="UZEL_STATE", help="The node's own folder: key, known UINs."),
     ],
     listen: Annotated[
         list[str] | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="Where to listen; repeat for more. The data port is PORT+1."),
+        typer.Option(
+            "--listen", metavar="HOST:PORT", help="Where to listen; repeat for more. The data port is PORT+1."
+        ),
     ] = None,
     peer: Annotated[
         list[str] | None,
@@ -83,4 +86,3 @@ def print_config() -> None:
         for name, value in settings[section].items():
             typer.echo(f"{name} = {str(value).lower()}")
         typer.echo()
-

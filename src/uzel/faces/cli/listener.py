@@ -73,13 +73,17 @@ class Listener:
 
     def _on_event(self, event: WentOnline | WentOffline) -> None:
         if isinstance(event, WentOnline):
-            self._emit(f"online at {event.node} as {int(event.uin)}", event="online", node=str(event.node), uin=int(event.uin))
+            self._emit(
+                f"online at {event.node} as {int(event.uin)}", event="online", node=str(event.node), uin=int(event.uin)
+            )
             return
         reason = CONTESTED if event.contested else event.reason
         if event.contested:
             say(f"uzel: {CONTESTED}; trying again in {event.retry_in:.0f} s")
         retry_in = round(event.retry_in, 3)
-        self._emit(f"offline: {reason}; next try in {retry_in:.0f} s", event="offline", reason=reason, retry_in=retry_in)
+        self._emit(
+            f"offline: {reason}; next try in {retry_in:.0f} s", event="offline", reason=reason, retry_in=retry_in
+        )
         if isinstance(event.error, NodeKeyChangedError) and self._single_node:
             self._stop(event.error)
 

@@ -32,7 +32,9 @@ def json_line(values: dict[str, object]) -> str:
 def printable(text: str) -> str:
     """Untrusted text for a terminal: control and direction characters become visible escapes; line ends stay."""
     return "".join(
-        character if character in "\n\t" or unicodedata.category(character) not in {"Cc", "Cf", "Cs"} else ascii(character)[1:-1]
+        character
+        if character in "\n\t" or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
+        else ascii(character)[1:-1]
         for character in text
     )
 

@@ -26,8 +26,12 @@ class WaitFor(StrEnum):
 
 
 def send(
-    to: Annotated[str, typer.Argument(metavar="UIN|LINK", help="Whom: a number or a contact link.", show_default=False)],
-    text: Annotated[str, typer.Argument(metavar="TEXT|-", help="The text, or - for standard input.", show_default=False)],
+    to: Annotated[
+        str, typer.Argument(metavar="UIN|LINK", help="Whom: a number or a contact link.", show_default=False)
+    ],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT|-", help="The text, or - for standard input.", show_default=False)
+    ],
     profile: ProfileOption = None,
     node: NodeOption = None,
     wait: Annotated[WaitFor, typer.Option("--wait", help="When to say done.")] = WaitFor.DELIVERED,

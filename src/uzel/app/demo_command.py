@@ -1,0 +1,15 @@
+"""`uzel demo`: a command that shows the whole of Uzel at work in a few seconds."""
+
+from __future__ import annotations
+
+import typer
+
+
+def demo() -> None:
+    """Start a node and two people on this machine and watch them talk.
+
+    Ends with exit code 0 only if every text was delivered, both ways.
+    """
+    from uzel.app.demo import run_demo  # noqa: PLC0415 - help must not load it
+
+    raise typer.Exit(run_demo())
