@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uzel.names import Fingerprint
-from uzel.store import Claims, MemoryClaims, SqliteClaims
+from uzel.store.claims import Claims, MemoryClaims
+from uzel.store.sqlite_claims import SqliteClaims
 
 DAY = 86_400.0
 A, B = Fingerprint(b"a" * 32), Fingerprint(b"b" * 32)

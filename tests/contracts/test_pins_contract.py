@@ -9,7 +9,7 @@ import pytest
 from uzel.errors import NodeKeyChangedError, PeerKeyChangedError
 from uzel.identity import MemoryPins, Pin, Pins
 from uzel.names import Fingerprint, NodeAddress, Uin
-from uzel.store import FilePins
+from uzel.store.pins import FilePins
 
 BOB, CAROL = Uin(1), Uin(4294967295)
 A, B = Fingerprint(b"a" * 32), Fingerprint(b"b" * 32)

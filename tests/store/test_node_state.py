@@ -10,13 +10,13 @@ import pytest
 from store.store_helpers import run_python
 from uzel.errors import ConfigError
 from uzel.names import Fingerprint
-from uzel.store import NodeState
+from uzel.store.node_state import NodeState
 
 A = Fingerprint(b"a" * 32)
 OPEN = """
 import pathlib, sys
 from uzel.errors import ConfigError
-from uzel.store import NodeState
+from uzel.store.node_state import NodeState
 try:
     NodeState.open(pathlib.Path(sys.argv[1])).close()
 except ConfigError as error:

@@ -16,14 +16,15 @@ from store.store_helpers import run_python
 from uzel.errors import PeerKeyChangedError, ProfileError
 from uzel.identity import Pin
 from uzel.names import Fingerprint, NodeAddress, Uin
-from uzel.store import FilePins, Profile
+from uzel.store.pins import FilePins
+from uzel.store.profile import Profile
 
 A, B = Fingerprint(b"a" * 32), Fingerprint(b"b" * 32)
 NODE = NodeAddress("node.example", 8935)
 PIN_MANY = """
 import sys, pathlib
 from uzel.names import Fingerprint, Uin
-from uzel.store import FilePins
+from uzel.store.pins import FilePins
 folder, first = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 pins = FilePins(folder / "pins.json", folder / "profile.lock")
 for uin in range(first, first + 30):
@@ -220,7 +221,7 @@ def die(self, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(self, target)
 pathlib.Path.replace = die
-from uzel.store import Profile
+from uzel.store.profile import Profile
 Profile.create(pathlib.Path(sys.argv[1]))
 """
     for name in ("pins.json", "identity.json", "identity.pem"):

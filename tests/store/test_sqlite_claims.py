@@ -12,14 +12,13 @@ import pytest
 from store.store_helpers import run_python
 from uzel.errors import ConfigError, StorageError
 from uzel.names import Fingerprint
-from uzel.store import SqliteClaims
-from uzel.store.sqlite_claims import SCHEMA_STEPS
+from uzel.store.sqlite_claims import SCHEMA_STEPS, SqliteClaims
 
 A = Fingerprint(b"a" * 32)
 CLAIM_AND_DIE = """
 import os, pathlib, signal, sys
 from uzel.names import Fingerprint
-from uzel.store import SqliteClaims
+from uzel.store.sqlite_claims import SqliteClaims
 claims = SqliteClaims(pathlib.Path(sys.argv[1]))
 for uin in range(1, 101):
     assert claims.claim(uin, Fingerprint(b"a" * 32), 1.0)

@@ -76,11 +76,11 @@ def run_node(
 @node_app.command("print-config")
 def print_config() -> None:
     """Print every setting with its default, as TOML."""
-    import msgspec  # noqa: PLC0415 - only here
+    from dataclasses import asdict  # noqa: PLC0415 - only here
 
     from uzel.node.config import NodeConfig  # noqa: PLC0415
 
-    settings = msgspec.to_builtins(NodeConfig())
+    settings = asdict(NodeConfig())
     for section in ("times", "limits"):
         typer.echo(f"[{section}]")
         for name, value in settings[section].items():

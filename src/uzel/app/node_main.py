@@ -7,7 +7,6 @@ conversations get their drain time, exit 0; a second signal stops it at once. Co
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from uzel.app.node_addresses import listen_addresses
 from uzel.errors import ExitCode, UzelError
+from uzel.net.memory import release_start_up_memory
 from uzel.node.config import NodeConfig, load_config
 from uzel.node.log import log_to_stderr
 from uzel.node.service import NodeService
@@ -44,8 +44,7 @@ async def serve(state: Path, settings: NodeConfig, listen: list[tuple[str, int]]
         "fingerprint": str(service.fingerprint),
     }
     print(json.dumps(shown, separators=(",", ":")), flush=True)
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays: the collector need not look at it again
+    release_start_up_memory()
     await signals.get()
     stopping = asyncio.create_task(service.stop())
     again = asyncio.create_task(signals.get())

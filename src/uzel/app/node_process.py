@@ -1,8 +1,8 @@
 """The node's process, lean: only what a node needs is ever loaded.
 
-Arguments: state folder, settings file or "", then addresses to listen on; the work is `node_main`. A node does its TLS with pyOpenSSL, which brings its own OpenSSL. The event loop would load the standard library's
-`ssl`, and with it a second OpenSSL, 5 MiB that no node ever uses: `lean` keeps it out (docs/decisions).
-Counterpart: `node_command`.
+Arguments: state folder, settings file or "", then addresses to listen on; the work is `node_main`. A node does its
+TLS with pyOpenSSL, which brings its own OpenSSL. The event loop would load the standard library's `ssl`, and with it
+a second OpenSSL, 5 MiB that no node ever uses: `lean` keeps it out (docs/decisions). Counterpart: `node_command`.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """A node's settings: every time and bound of section 8 that it keeps, with its default.
 
-Read from TOML (`[times]`, `[limits]`) by msgspec, which refuses unknown names and wrong types; ranges are checked
-here. Flags of the command line come on top. Counterpart: docs/settings.md, which is generated from these classes.
+Read from TOML (`[times]`, `[limits]`) by msgspec; unknown names and values out of range are refused. Flags of the
+command line come on top. Plain dataclasses, so that a node without a settings file never loads msgspec (1.2 MiB).
+Counterpart: docs/settings.md, which is generated from these classes.
 """
 
 from __future__ import annotations
 
-import tomllib
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
+from typing import Any
 
 from uzel.errors import ConfigError
 from uzel.node.connections import ConnectionBounds
@@ -18,11 +18,33 @@ from uzel.node.limits import Rate
 from uzel.node.switchboard import SwitchboardSettings
 from uzel.session.keepalive import KeepaliveTimes
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
+YEAR = 31_536_000.0
+MOST = 10_000_000
 
 
-class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+def _bounded(default: Any, least: float, most: float) -> Any:
+    """A setting with its default and the range it must lie in."""
+    return dataclasses.field(default=default, metadata={"range": (least, most)})
+
+
+def _seconds(default: float) -> Any:
+    return _bounded(default, 0.001, YEAR)
+
+
+def _count(default: int, least: int = 1, most: int = MOST) -> Any:
+    return _bounded(default, least, most)
+
+
+def _check(settings: Any) -> None:
+    for setting in dataclasses.fields(settings):
+        least, most = setting.metadata.get("range", (None, None))
+        value = getattr(settings, setting.name)
+        if least is not None and not least <= value <= most:
+            raise ConfigError(f"{setting.name} = {value}: it lies between {least} and {most}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
     """Seconds, except `claim_days`.
 
     handshake: hello and TLS of a control connection, together.
@@ -37,19 +59,23 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flush: how often the last use of UINs is written to disk.
     """
 
-    handshake: Seconds = 10.0
-    data_hello: Seconds = 10.0
-    ring: Seconds = 60.0
-    data: Seconds = 15.0
-    ping_idle: Seconds = 30.0
-    silence: Seconds = 90.0
-    drain: Seconds = 10.0
-    shutdown: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 30.0
-    claim_days: Seconds = 90.0
-    flush: Seconds = 60.0
+    handshake: float = _seconds(10.0)
+    data_hello: float = _seconds(10.0)
+    ring: float = _seconds(60.0)
+    data: float = _seconds(15.0)
+    ping_idle: float = _seconds(30.0)
+    silence: float = _seconds(90.0)
+    drain: float = _seconds(10.0)
+    shutdown: float = _bounded(30.0, 0, 86_400)
+    claim_days: float = _seconds(90.0)
+    flush: float = _seconds(60.0)
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
     """Counts, unless said otherwise. An address is an IPv4 address or an IPv6 /64.
 
     half_open_per_address, half_open: connections that have not said who they are; beyond it the oldest goes.
@@ -68,29 +94,33 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pipes: pipes kept for bulk copying, two descriptors each.
     """
 
-    half_open_per_address: Count = 256
-    half_open: Count = 4096
-    connections_per_address: Count = 1024
-    connections: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
-    descriptor_reserve: Count = 64
-    logins_per_minute: Count = 60
-    login_burst: Count = 60
-    calls_per_minute: Count = 120
-    call_burst: Count = 60
-    unanswered_per_caller: Count = 16
-    unanswered_per_callee: Count = 32
-    key_checks: Count = 64
-    key_checks_per_address: Count = 8
-    key_check_workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
-    claims: Count = 100_000
-    send_queue: Annotated[int, msgspec.Meta(ge=4096)] = 262_144
+    half_open_per_address: int = _count(256)
+    half_open: int = _count(4096)
+    connections_per_address: int = _count(1024)
+    connections: int = _count(0, least=0)
+    descriptor_reserve: int = _count(64)
+    logins_per_minute: int = _count(60)
+    login_burst: int = _count(60)
+    calls_per_minute: int = _count(120)
+    call_burst: int = _count(60)
+    unanswered_per_caller: int = _count(16)
+    unanswered_per_callee: int = _count(32)
+    key_checks: int = _count(64)
+    key_checks_per_address: int = _count(8)
+    key_check_workers: int = _count(2, most=64)
+    claims: int = _count(100_000)
+    send_queue: int = _count(262_144, least=4096, most=1 << 30)
     check_data_address: bool = True
-    backlog: Count = 4096
-    accept_batch: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 16
-    pipes: Annotated[int, msgspec.Meta(ge=0, le=4096)] = 16
+    backlog: int = _count(4096)
+    accept_batch: int = _count(16, most=1024)
+    pipes: int = _count(16, least=0, most=4096)
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
-class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
     """The whole configuration. `listen` holds HOST:PORT texts; port 0 picks a free pair."""
 
     listen: tuple[str, ...] = ()
@@ -129,8 +159,13 @@ class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path) -> NodeConfig:
     """Read a TOML file. Raises `ConfigError` with what is wrong and where."""
+    import tomllib  # noqa: PLC0415 - only a node with a settings file needs these two
+
+    import msgspec  # noqa: PLC0415
+
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
+        _refuse_unknown(data)
         return msgspec.convert(data, NodeConfig)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
@@ -138,3 +173,15 @@ def load_config(path: Path) -> NodeConfig:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.detail}") from None
+
+
+def _refuse_unknown(data: dict[str, Any]) -> None:
+    sections: dict[str, Any] = {"": NodeConfig, "times": Times, "limits": Limits}
+    for section, settings in sections.items():
+        given = data if not section else data.get(section, {})
+        known = {setting.name for setting in dataclasses.fields(settings)}
+        unknown = sorted(set(given) - known) if isinstance(given, dict) else []
+        if unknown:
+            raise ConfigError(f"there is no setting {section + '.' if section else ''}{unknown[0]}")

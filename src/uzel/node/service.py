@@ -92,8 +92,7 @@ class NodeService:
         bound = prepare_descriptors(limits.descriptor_reserve)
         self._connections = Connections(config.connection_bounds(bound))
         for host, port in listen:
-            pairs = await asyncio.to_thread(bind_pair, host, port, backlog=limits.backlog)
-            for control, data in pairs:
+            for control, data in bind_pair(host, port, backlog=limits.backlog):  # nobody waits for us yet
                 self._listen(control, data)
         self._log.event("listening", fields={"addresses": len(self.control_addresses), "connections": bound})
         self._housekeeping = self._loop.call_later(config.times.flush, self._keep_house)

@@ -2,12 +2,5 @@
 
 Everything here is durable when its method returns, unless it says otherwise. Files belong to their owner alone.
 Counterpart: `uzel.identity` decides what is written; nothing here decides whom to trust.
+Import from the modules: a node loads nothing that only profiles need.
 """
-
-from uzel.store.claims import Claims, MemoryClaims
-from uzel.store.node_state import NodeState
-from uzel.store.pins import FilePins
-from uzel.store.profile import Profile
-from uzel.store.sqlite_claims import SqliteClaims
-
-__all__ = ["Claims", "FilePins", "MemoryClaims", "NodeState", "Profile", "SqliteClaims"]

@@ -7,12 +7,11 @@ user's profile and by a node's folder alike. Callers hold the folder's lock.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
-from uzel.errors import InvalidNameError, ProfileError
+from uzel.errors import ProfileError
 from uzel.identity import Identity
 from uzel.names import Fingerprint, Uin
 from uzel.store.files import read_private, remove_leftovers, write_atomically
@@ -20,11 +19,6 @@ from uzel.store.files import read_private, remove_leftovers, write_atomically
 _KEY = "identity.pem"
 _MEMORY = "identity.json"
 _MAX_SMALL = 16 * 1024
-
-
-class _Remembered(msgspec.Struct, forbid_unknown_fields=True):
-    fingerprint: str
-    uin: int
 
 
 def has_identity(folder: Path) -> bool:
@@ -64,12 +58,13 @@ def load_identity(folder: Path) -> Identity:
 
 
 def _remember(folder: Path, identity: Identity) -> None:
-    note = _Remembered(str(identity.fingerprint), int(identity.uin))
-    write_atomically(folder / _MEMORY, msgspec.json.encode(note) + b"\n")
+    note = {"fingerprint": str(identity.fingerprint), "uin": int(identity.uin)}
+    write_atomically(folder / _MEMORY, json.dumps(note).encode() + b"\n")
 
 
 def _recall(folder: Path) -> tuple[Uin, Fingerprint] | None:
-    with suppress(ProfileError, msgspec.MsgspecError, UnicodeDecodeError, InvalidNameError):
-        note = msgspec.json.decode(read_private(folder / _MEMORY, limit=_MAX_SMALL), type=_Remembered)
-        return Uin(note.uin), Fingerprint.parse(note.fingerprint)
+    # Whatever else stands there is as good as nothing: the UIN is derived again.
+    with suppress(ProfileError, ValueError, TypeError, KeyError, RecursionError):
+        note = json.loads(read_private(folder / _MEMORY, limit=_MAX_SMALL))
+        return Uin(note["uin"]), Fingerprint.parse(note["fingerprint"])
     return None
