@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -174,20 +175,19 @@ async def receive_all(sock: socket.socket) -> bytes:
     return bytes(got)
 
 
-async def stuff(pair: Pair) -> int:
-    """Let a send until nothing moves any more; returns how many bytes went in."""
-    sent = 0
+async def stuff(pair: Pair) -> bytes:
+    """Let a send until nothing moves any more; returns what went in."""
+    sent = bytearray()
 
     def stuck() -> bool:
-        nonlocal sent
         try:
             while True:
-                sent += pair.a.send(BIG)
+                sent.extend(BIG[: pair.a.send(BIG)])
         except BlockingIOError:
             return pair.relay._ways[0].blocked and bool(pair.relay._ways[0].held or pair.relay._ways[0].in_pipe)
 
     await until(stuck)
-    return sent
+    return bytes(sent)
 
 
 def test_bytes_arrive_in_order_and_whole_in_both_directions_at_once(world: World) -> None:
@@ -306,7 +306,7 @@ def test_a_reader_that_stops_holds_little_and_hinders_nobody(world: World) -> No
         assert way.in_pipe <= (way.pipe.size if way.pipe else 0)
         _, got = await asyncio.gather(send(other.a, BIG), receive(other.b, len(BIG)))
         assert got == BIG
-        assert len(await receive(pair.b, sent, 6)) == sent
+        assert await receive(pair.b, len(sent), 6) == sent
         await send(pair.a, b"goes on")
         assert await receive(pair.b, 7) == b"goes on"
         pair.relay.abort()
@@ -319,6 +319,8 @@ def test_the_end_is_seen_behind_a_reader_that_stops_and_the_drain_time_closes(wo
     async def scene() -> None:
         pair = Pair(world, QUICK)
         await stuff(pair)
+        if world.kind == "tcp":  # a FIN would wait behind bytes that the closed window keeps back; a reset does not
+            pair.a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         pair.a.close()
         assert await pair.done() is Reason.DRAIN_TIMEOUT
         assert pair.ended[0].first == "a"
@@ -398,8 +400,8 @@ def test_end_passes_on_what_was_received_and_tells_both(world: World) -> None:
         pair.relay.end()
         pair.relay.end()
         got = await receive_all(pair.b)
-        assert 0 < len(got) <= sent
-        assert got == (BIG * (sent // len(BIG) + 2))[: len(got)] or world.kind == "tcp"
+        assert got
+        assert sent.startswith(got)
         assert await receive_all(pair.a) == b"from b"
         pair.a.close()
         pair.b.close()

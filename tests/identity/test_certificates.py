@@ -123,6 +123,12 @@ def test_other_extensions_are_ignored() -> None:
     assert read_certificate(rich_certificate()).uin == 12
 
 
+def test_what_would_warn_is_silent() -> None:
+    der = rich_certificate()
+    odd = der.replace(b"\x13\x02DE", b"\x13\x01D\0") if False else der
+    assert read_certificate(odd).uin == 12
+
+
 BASES = [
     certificate_with(["123"], uses=[SERVER, CLIENT]),
     certificate_with(["123"], key=P256),

@@ -17,9 +17,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from uzel.errors import CertificateError, InvalidNameError, Reason
+from uzel.identity.der import CertificateFields, certificate_fields
 from uzel.identity.keys import PrivateKey, derive_uin, fingerprint_of, spki_of, usable_public_key
 from uzel.names import Fingerprint, Uin
 
@@ -28,19 +29,13 @@ MAX_CERTIFICATE = 16 * 1024
 
 _NOT_BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_AFTER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # RFC 5280, 4.1.2.5: "has no well-defined expiration"
-_EXTENDED_KEY_USAGE_DER = b"\x06\x03\x55\x1d\x25"
-_BOTH_USES = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH})
+# 1.3.6.1.5.5.7.3.1 and .2
+_SERVER_AND_CLIENT = frozenset({bytes.fromhex("2b06010505070301"), bytes.fromhex("2b06010505070302")})
 
-# What cryptography raises over bytes that are not a certificate, at loading or at the first look at a field.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    LookupError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-    UnsupportedAlgorithm,
-)
+# The two forms that a key may have, each up to where the key's own bytes begin: one form, so that one key has one
+# fingerprint and one UIN.
+_ED25519 = bytes.fromhex("302a300506032b6570032100")
+_P256_UNCOMPRESSED = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +78,14 @@ def read_certificate(der: bytes) -> PeerCertificate:
     naming both server and client. Raises `CertificateError` with the reason CERTIFICATE_MALFORMED or
     CERTIFICATE_KEY_TYPE.
     """
-    certificate = _load(der)
-    spki = _read_key(certificate)
-    try:
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except _UNREADABLE:
-        raise _malformed("its name cannot be read") from None
-    if len(names) != 1 or not isinstance(names[0].value, str):
+    fields = _read(der)
+    if len(fields.common_names) != 1:
         raise _malformed("it must have exactly one common name, the UIN")
     try:
-        uin = Uin.parse(names[0].value)
+        uin = Uin.parse(fields.common_names[0].decode("ascii", errors="replace"))
     except InvalidNameError as error:
         raise _malformed(error.detail) from None
-    _check_uses(certificate)
-    return PeerCertificate(uin, fingerprint_of(spki), spki)
+    return PeerCertificate(uin, fingerprint_of(fields.spki), fields.spki)
 
 
 def read_node_certificate(der: bytes) -> NodeCertificate:
@@ -104,9 +93,7 @@ def read_node_certificate(der: bytes) -> NodeCertificate:
 
     Raises `CertificateError` like `read_certificate`.
     """
-    certificate = _load(der)
-    spki = _read_key(certificate)
-    _check_uses(certificate)
+    spki = _read(der).spki
     return NodeCertificate(fingerprint_of(spki), spki)
 
 
@@ -119,65 +106,32 @@ def check_uin(certificate: PeerCertificate) -> None:
         raise CertificateError(f"UIN {certificate.uin} does not belong to the key shown", reason=Reason.UIN_NOT_OF_KEY)
 
 
-def _load(der: bytes) -> x509.Certificate:
+def _read(der: bytes) -> CertificateFields:
     if len(der) > MAX_CERTIFICATE:
         raise _malformed(f"it is longer than {MAX_CERTIFICATE} bytes")
-    if not _serial_is_positive(der):
-        raise _malformed("its serial number cannot be read or is not positive")
     try:
-        return x509.load_der_x509_certificate(der)
-    except _UNREADABLE:
+        fields = certificate_fields(der)
+    except ValueError:
         raise _malformed("it cannot be read") from None
-
-
-def _read_key(certificate: x509.Certificate) -> bytes:
-    try:
-        key = usable_public_key(certificate.public_key())
-    except UnsupportedAlgorithm:
-        key = None
-    except _UNREADABLE:
-        raise _malformed("its key cannot be read") from None
-    if key is None:
+    if fields.serial <= 0:
+        raise _malformed("its serial number is not positive")
+    if not fields.spki.startswith((_ED25519, _P256_UNCOMPRESSED)):
         raise CertificateError("its key is neither Ed25519 nor P-256", reason=Reason.CERTIFICATE_KEY_TYPE)
-    spki = spki_of(key)
-    if spki not in certificate.tbs_certificate_bytes:
-        # Another encoding of the same key would give it a second UIN in the eyes of who hashes what was shown.
-        raise _malformed("its key is not in the usual encoding")
-    return spki
-
-
-def _check_uses(certificate: x509.Certificate) -> None:
-    if _EXTENDED_KEY_USAGE_DER not in certificate.tbs_certificate_bytes:
-        return  # asking cryptography would have it read every extension there is
-    try:
-        uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    except _UNREADABLE:
-        raise _malformed("its extensions cannot be read") from None
-    if not _BOTH_USES.issubset(uses):
+    if not all(_SERVER_AND_CLIENT.issubset(uses) for uses in fields.uses):
         raise _malformed("extended key usage must be absent or name server and client")
+    _check_whole(der, fields.spki)
+    return fields
+
+
+def _check_whole(der: bytes, spki: bytes) -> None:
+    """Have the library read all of it: what we took out must be what it sees, and a usable key."""
+    try:
+        key = usable_public_key(x509.load_der_x509_certificate(der).public_key())
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
+        raise _malformed("it cannot be read") from None
+    if key is None or spki_of(key) != spki:
+        raise _malformed("its key cannot be read")
 
 
 def _malformed(what: str) -> CertificateError:
     return CertificateError(what, reason=Reason.CERTIFICATE_MALFORMED)
-
-
-def _serial_is_positive(der: bytes) -> bool:
-    """Look at the serial number before cryptography does.
-
-    It only warns about a number that is not positive, on stderr, and a stranger shall not write there.
-    """
-    at = _inside(der, _inside(der, 0, 0x30), 0x30)
-    if der[at : at + 1] == b"\xa0":  # [0] version
-        at = _inside(der, at, 0xA0) + 3
-    start = _inside(der, at, 0x02)
-    first = der[start : start + 1]
-    return start < len(der) and first[0] < 0x80 and (first != b"\0" or der[at + 1] > 1)
-
-
-def _inside(der: bytes, at: int, tag: int) -> int:
-    """Where the value of the DER element at `at` begins; past the end when there is no such element."""
-    if len(der) < at + 2 or der[at] != tag:
-        return len(der)
-    return at + 2 + (der[at + 1] & 0x7F if der[at + 1] & 0x80 else 0)
