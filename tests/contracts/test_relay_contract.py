@@ -17,6 +17,7 @@ from uzel.net.pipes import Pipe, PipePool
 from uzel.net.relay import Relay, RelayEnd, RelaySettings
 
 BIG = random.Random(1).randbytes(3 << 20)
+STREAM = memoryview(BIG * 16)
 SETTINGS = RelaySettings(drain=20, bulk_read=4096, bulk_after=2, stall_check=0.01)
 QUICK = RelaySettings(drain=0.05, bulk_read=4096, bulk_after=2, stall_check=0.01)
 
@@ -175,19 +176,34 @@ async def receive_all(sock: socket.socket) -> bytes:
     return bytes(got)
 
 
-async def stuff(pair: Pair) -> bytes:
-    """Let a send until nothing moves any more; returns what went in."""
-    sent = bytearray()
+def stalled(pair: Pair) -> bool:
+    way = pair.relay._ways[0]
+    return way.blocked and bool(way.held or way.in_pipe)
+
+
+async def stuff(pair: Pair) -> int:
+    """Let a send the endless stream until nothing moves any more; returns how many bytes went in."""
+    sent = 0
 
     def stuck() -> bool:
+        nonlocal sent
         try:
             while True:
-                sent.extend(BIG[: pair.a.send(BIG)])
+                sent += pair.a.send(STREAM[sent:])
         except BlockingIOError:
-            return pair.relay._ways[0].blocked and bool(pair.relay._ways[0].held or pair.relay._ways[0].in_pipe)
+            return stalled(pair)
 
     await until(stuck)
-    return bytes(sent)
+    return sent
+
+
+async def stall(pair: Pair) -> int:
+    """Let a send until the relay is stalled, with all of it received by the relay's side: the end can get there too."""
+    sent = 0
+    while not stalled(pair):
+        sent += pair.a.send(STREAM[sent : sent + 65536])
+        await until(lambda: pair.relay.copied[0] == sent or stalled(pair))
+    return sent
 
 
 def test_bytes_arrive_in_order_and_whole_in_both_directions_at_once(world: World) -> None:
@@ -324,6 +340,20 @@ def test_the_end_is_seen_behind_a_reader_that_stops_and_the_drain_time_closes(wo
         pair.a.close()
         assert await pair.done() is Reason.DRAIN_TIMEOUT
         assert pair.ended[0].first == "a"
+
+    world.run(scene)
+
+
+def test_a_reader_that_goes_on_within_the_drain_time_gets_everything(world: World) -> None:
+    async def scene() -> None:
+        pair = Pair(world)
+        sent = await stall(pair)
+        pair.a.close()
+        await asyncio.wait_for(pair.over.wait(), 10)
+        assert await receive_all(pair.b) == STREAM[:sent]
+        assert pair.relay.copied == (sent, 0)
+        pair.b.close()
+        assert await pair.done() is None
 
     world.run(scene)
 

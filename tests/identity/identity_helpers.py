@@ -35,9 +35,13 @@ def certificate_with(
     key: AnyKey | None = None,
     uses: list[x509.ObjectIdentifier] | None = None,
     years: tuple[int, int] = (2000, 2001),
+    state: str | None = None,
 ) -> bytes:
     key = key or ed25519.Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value, _validate=False) for value in names])
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, value, _validate=False) for value in names]
+    if state:
+        attributes.append(x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, state))
+    name = x509.Name(attributes)
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)

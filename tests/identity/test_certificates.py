@@ -104,7 +104,7 @@ def test_a_key_type_that_nobody_knows() -> None:
 @pytest.mark.parametrize("serial", ["020100", "0201ff", "020180", "0200"])
 def test_a_serial_number_that_is_not_positive_warns_nobody(serial: str) -> None:
     der = certificate_with(["1"]).replace(bytes.fromhex("020105"), bytes.fromhex(serial).ljust(3, b"\0"), 1)
-    with pytest.raises(CertificateError, match="serial") as caught:
+    with pytest.raises(CertificateError, match=r"serial|cannot be read") as caught:
         read_certificate(der)
     assert caught.value.reason is Reason.CERTIFICATE_MALFORMED
 
@@ -123,10 +123,25 @@ def test_other_extensions_are_ignored() -> None:
     assert read_certificate(rich_certificate()).uin == 12
 
 
-def test_what_would_warn_is_silent() -> None:
-    der = rich_certificate()
-    odd = der.replace(b"\x13\x02DE", b"\x13\x01D\0") if False else der
-    assert read_certificate(odd).uin == 12
+def test_a_name_that_the_library_warns_of_is_silent() -> None:
+    der = certificate_with(["1"], state="DEU").replace(b"\x55\x04\x08", b"\x55\x04\x06")  # now it is a country
+    assert read_certificate(der).uin == 1
+
+
+def test_a_second_encoding_of_a_key_is_refused() -> None:
+    usual = certificate_with(["1"], key=P256)
+    at = usual.index(bytes.fromhex("03420004")) + 3
+    with pytest.raises(CertificateError) as caught:
+        read_certificate(usual[:at] + b"\x06" + usual[at + 1 :])  # a hybrid point
+    assert caught.value.reason is Reason.CERTIFICATE_KEY_TYPE
+
+
+def test_a_point_off_the_curve() -> None:
+    usual = certificate_with(["1"], key=P256)
+    at = usual.index(bytes.fromhex("03420004")) + 10
+    with pytest.raises(CertificateError) as caught:
+        read_certificate(usual[:at] + bytes([usual[at] ^ 1]) + usual[at + 1 :])
+    assert caught.value.reason is Reason.CERTIFICATE_MALFORMED
 
 
 BASES = [

@@ -289,12 +289,12 @@ class NodeService:
         if self._controls.pop(connection.id, None) is None:
             return
         self._connections.closed(connection.id)
-        runner = connection.runner
-        self._log_closed("control_closed", connection.network, runner.reason, runner.detail) if runner else None
+        if (runner := connection.runner) is not None:
+            self._log_closed("control_closed", connection.network, runner.reason, runner.detail)
         if connection.uin:
             self._state.claims.used(connection.uin, time.time())
             self._switchboard.client_offline(connection.id, self._loop.time())
-            self._carry_out()
+        self._carry_out()
 
     # -- Data connections -------------------------------------------------------------------------------------
 

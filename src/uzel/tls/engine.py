@@ -24,10 +24,8 @@ _VERSION_FAULTS = frozenset(
     {
         "unsupported protocol",
         "tlsv1 alert protocol version",
-        "wrong version number",
         "version too low",
         "no protocols available",
-        "bad protocol version number",
     }
 )
 _NO_CERTIFICATE = "peer did not return a certificate"
