@@ -200,9 +200,13 @@ async def stuff(pair: Pair) -> int:
 async def stall(pair: Pair) -> int:
     """Let a send until the relay is stalled, with all of it received by the relay's side: the end can get there too."""
     sent = 0
+
+    def arrived() -> bool:
+        return pair.relay.copied[0] == sent or stalled(pair)
+
     while not stalled(pair):
         sent += pair.a.send(STREAM[sent : sent + 65536])
-        await until(lambda: pair.relay.copied[0] == sent or stalled(pair))
+        await until(arrived)
     return sent
 
 
@@ -322,7 +326,7 @@ def test_a_reader_that_stops_holds_little_and_hinders_nobody(world: World) -> No
         assert way.in_pipe <= (way.pipe.size if way.pipe else 0)
         _, got = await asyncio.gather(send(other.a, BIG), receive(other.b, len(BIG)))
         assert got == BIG
-        assert await receive(pair.b, len(sent), 6) == sent
+        assert await receive(pair.b, sent, 6) == STREAM[:sent]
         await send(pair.a, b"goes on")
         assert await receive(pair.b, 7) == b"goes on"
         pair.relay.abort()
@@ -430,8 +434,8 @@ def test_end_passes_on_what_was_received_and_tells_both(world: World) -> None:
         pair.relay.end()
         pair.relay.end()
         got = await receive_all(pair.b)
-        assert got
-        assert sent.startswith(got)
+        assert 0 < len(got) <= sent
+        assert got == STREAM[: len(got)]
         assert await receive_all(pair.a) == b"from b"
         pair.a.close()
         pair.b.close()
