@@ -55,7 +55,7 @@ quiet_apt() {
 # The version of an interpreter as 3.NN, or nothing if it does not run.
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
 new_enough() { case $1 in 3.1[1-9] | 3.[2-9][0-9]) ;; *) return 1 ;; esac; }
-makes_venvs() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
+makes_venvs() { "$1" -c 'import ensurepip, venv; ensurepip.version()' >/dev/null 2>&1; }
 
 candidates() {
     if [ -n "${PYTHON:-}" ]; then

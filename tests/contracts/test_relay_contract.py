@@ -75,6 +75,8 @@ class Pair:
         await asyncio.sleep(0)
         assert len(self.reasons) == 1
         assert len(self.ended) <= 1
+        timer = self.relay._timer
+        assert timer is None or timer.cancelled(), "a timer stays behind"
         return self.reasons[0]
 
 
@@ -282,6 +284,9 @@ def test_what_is_sent_after_the_end_is_not_passed_on(world: World) -> None:
         pair = Pair(world)
         pair.a.shutdown(socket.SHUT_WR)
         await asyncio.wait_for(pair.over.wait(), 10)
+        timer = pair.relay._timer
+        pair.relay.end()
+        assert pair.relay._timer is timer, "it began to end a second time"
         await send(pair.b, b"too late")
         assert await receive_all(pair.a) == b""
         pair.b.close()
@@ -312,6 +317,24 @@ def test_a_side_that_is_gone_while_it_is_sent_to(world: World) -> None:
         await asyncio.wait_for(pair.over.wait(), 10)
         assert (pair.ended[0].first, pair.ended[0].reason) == ("b", Reason.CONNECTION_LOST)
         pair.a.close()
+        assert await pair.done() is None
+
+    world.run(scene)
+
+
+@pytest.mark.parametrize("way", ["portable", "splice"])
+def test_a_side_that_takes_no_more_but_still_sends(loops: str, way: str) -> None:
+    world = World("unix", loops, way)  # TCP does not tell its peer
+
+    async def scene() -> None:
+        pair = Pair(world)
+        await stuff(pair)
+        await send(pair.b, b"last words")
+        pair.b.shutdown(socket.SHUT_RD)
+        assert await receive_all(pair.a) == b"last words"
+        assert (pair.ended[0].first, pair.ended[0].reason) == ("b", Reason.CONNECTION_LOST)
+        pair.a.close()
+        pair.b.close()
         assert await pair.done() is None
 
     world.run(scene)

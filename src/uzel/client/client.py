@@ -31,7 +31,6 @@ from uzel.errors import (
 )
 from uzel.identity import Identity, Pins
 from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
-from uzel.session.machine import Event
 from uzel.session.redial import Redial
 from uzel.store.profile import Profile
 from uzel.tls import Side, make_context
@@ -230,14 +229,8 @@ class Client:
 
     async def _one_login(self, reference: NodeReference) -> UzelError:
         """Log in, stay while it lasts; returns why it ended."""
-        login: Login | None = None
-
-        def report(events: list[Event]) -> None:
-            if login is not None:
-                self._calls.on_events(login, events)
-
         try:
-            login = await Login.open(reference, self._pins, self._settings, self._context, report)
+            login = await Login.open(reference, self._pins, self._settings, self._context, self._calls.on_events)
         except UzelError as error:
             return error
         try:

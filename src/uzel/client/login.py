@@ -75,7 +75,7 @@ class Login:
         pins: Pins,
         settings: ClientSettings,
         context: TlsContext,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[Login, list[Event]], None],
     ) -> None:
         self.reference = reference
         self._pins = pins
@@ -96,7 +96,7 @@ class Login:
         pins: Pins,
         settings: ClientSettings,
         context: TlsContext,
-        on_events: Callable[[list[Event]], None],
+        on_events: Callable[[Login, list[Event]], None],
     ) -> Login:
         """Log in. Raises `NodeUnreachableError`, `TimedOutError`, `NodeRefusedError`, `VersionMismatchError`,
         `CertificateError` or `NodeKeyChangedError`.
@@ -189,7 +189,7 @@ class Login:
                 case Online():
                     if not self._online.done():
                         self._online.set_result(None)
-        self._report(events)
+        self._report(self, events)
 
     def on_secured(self, runner: Runner) -> None:
         """TLS is done: is this the node that was configured?"""

@@ -1,0 +1,18 @@
+"""`make bench` works from end to end. No time is asserted: machines are shared and noisy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = Path(__file__).parent.parent / "bench" / "run.py"
+
+
+def test_a_quick_bench_measures_everything(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    subprocess.run([sys.executable, str(BENCH), "--quick", "--out", str(out)], check=True, timeout=55)
+    measures = json.loads(out.read_text())["measures"]
+    assert {"logins, known keys", "idle clients", "texts, 1 pair", "relay"} <= set(measures)
+    assert all(value > 0 for figures in measures.values() for turns in figures.values() for value in turns)
