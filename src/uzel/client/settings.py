@@ -13,10 +13,12 @@ from uzel.session.redial import RedialTimes
 class ClientSettings:
     """Change one with `dataclasses.replace` or by keyword.
 
-    handshake: TCP connect, hello and TLS with the node, together. login: until the first pong.
-    call: a call, from 03 until the conversation stands (a node answers within 150 s).
+    handshake: TCP connect, hello and TLS with the node, together.
+    login: until the first pong.
+    call: a call, from 03 until the conversation stands; a node answers within 150 s.
     data_connect: TCP connect of a data connection.
-    first_byte: how long a callee waits for the caller's first byte. conversation_handshake: end-to-end TLS.
+    first_byte: how long a callee waits for the caller's first byte.
+    conversation_handshake: end-to-end TLS.
     busy_ping: how long a peer that calls while a conversation with it runs may take to answer there (D13).
     tries: calls in all when someone else answers (D20).
     window: bytes of unreported texts in flight (D28).

@@ -12,7 +12,11 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class KeepaliveTimes:
-    """Seconds: quiet before a ping, quiet before the end."""
+    """Seconds.
+
+    idle: quiet before a ping.
+    silence: quiet that ends the connection.
+    """
 
     idle: float = 30.0
     silence: float = 90.0

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RedialTimes:
-    """Seconds, but `jitter`, a share, and `contested_after`, a count."""
+    """Seconds, but for a share and a count.
+
+    first: the first delay.
+    last: the longest.
+    jitter: the share by which each delay varies, up and down.
+    short: a connection that ends sooner after coming online counts as short.
+    stable: a connection that lasts longer sets the delays back.
+    contested_after: so many short ones running mean that another program uses the key.
+    """
 
     first: float = 1.0
     last: float = 300.0
