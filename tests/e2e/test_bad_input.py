@@ -1,4 +1,4 @@
-"""Bad input that a node must meet with calm: every case of the tables, on the stage that compares with before.
+"""Bad input that a node must meet with calm (issue 2): every case, on the stage that compares with before.
 
 The cases stand in `cases_*.py`; what each demands beyond its own assertions is said in `stage.py`.
 """
