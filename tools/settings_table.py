@@ -27,8 +27,8 @@ HEAD = """\
 NODE = """\
 ## A node's
 
-In the file given with `uzel node run --config FILE`, in TOML; `uzel node print-config` prints all of them. `listen` at the
-top level is a list of `"HOST:PORT"`; `--listen` on the command line replaces it.
+In the file given with `uzel node run --config FILE`, in TOML; `uzel node print-config` prints all of them. `listen` at
+the top level is a list of `"HOST:PORT"`; `--listen` on the command line replaces it.
 
 """
 CLIENT = """\
