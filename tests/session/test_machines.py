@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import pytest
@@ -306,7 +307,7 @@ def test_unreported_is_a_list_with_a_mark(steps: list[tuple[str, int]]) -> None:
     for what, which in steps:
         if what == "send":
             name = str(next(names))
-            objects[name] = OutgoingText(name, lambda name=name: delivered.append(name))
+            objects[name] = OutgoingText(name, functools.partial(delivered.append, name))
             queue.add(objects[name])
             waiting.append(name)
         elif what == "out" and (piece := queue.next_piece(10**9)) is not None:
