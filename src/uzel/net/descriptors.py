@@ -1,7 +1,7 @@
 """File descriptors: how many there may be, and one kept aside for when there are none.
 
-A node raises its soft limit to the hard one at the start and derives from it how many connections it takes (issue of
-bounds, section 8). If descriptors run out all the same, a listening socket that cannot accept would be readable for
+A node raises its soft limit to the hard one at the start and derives from it how many connections it takes (the bounds
+of section 8). If descriptors run out all the same, a listening socket that cannot accept would be readable for
 ever; the spare descriptor lets the newcomer in for as long as it takes to close it. Counterpart: `uzel.net.listen`.
 """
 
