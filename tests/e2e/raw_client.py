@@ -80,6 +80,9 @@ class Stream(Protocol):
 class Tcp:
     """One TCP connection, from a chosen loopback address, so that limits per address can be met."""
 
+    early = b""
+    """Bytes that were read with something before them, and belong to what comes next."""
+
     def __init__(self, address: Address, source: str = "127.0.0.1") -> None:
         self.socket = socket.create_connection(address, timeout=TIMEOUT, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,6 +103,9 @@ class Tcp:
             raise Closed("while sending") from error
 
     def receive(self) -> bytes:
+        if self.early:
+            early, self.early = self.early, b""
+            return early
         try:
             return self.socket.recv(65536)
         except ConnectionResetError:
@@ -296,12 +302,11 @@ class RawClient:
         self.tcp.send(frame(0xCA, self.version))
         self.inbox = Inbox(self.tcp)
         self.expect(0x01, b"OK")
+        self.tcp.early = bytes(self.inbox.buffer)
 
     def handshake(self) -> None:
         """TLS with this side as its server (step 2)."""
         self.tls = Tls(self.tcp, self.tls_context or context(self.identity, server=True), server=True)
-        if self.inbox.buffer:
-            self.tls.connection.bio_write(bytes(self.inbox.buffer))
         self.tls.handshake()
         self.inbox = Inbox(self.tls)
 
