@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 
 from OpenSSL import SSL
 
-from e2e.raw_client import Address, Closed, RawClient, converse, exchange
+from e2e.raw_client import Address, Closed, RawClient, converse, exchange, readable
 from e2e.raw_identity import identity
 
 PATIENCE = 10.0
@@ -45,7 +44,7 @@ class Canary(threading.Thread):
 
     def keep(self, client: RawClient) -> None:
         """Answer the node's pings; nothing else should come."""
-        while client.inbox.buffer or client.tls.pending() or select.select([client.tcp], [], [], 0)[0]:
+        while client.inbox.buffer or client.tls.pending() or readable(client.tcp):
             code, tail = client.inbox.message()
             if code != 0x68:
                 raise AssertionError(f"the canary was told {code:02X}")
@@ -59,7 +58,7 @@ class Canary(threading.Thread):
             assert time.monotonic() < deadline, "the canary's conversation hangs"
             time.sleep(0.002)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._over.set()
         self.join(PATIENCE)
         self.caller.close()

@@ -46,6 +46,15 @@ def until(what: str, holds: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def descriptors() -> list[str]:
+    """What this process has open, but for pipes: a few empty ones are kept, the snapshot tells of the rest."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [target for target in found if not target.startswith("pipe:")]
+
+
 class LogTally(logging.Handler):
     """Counts the reasons that the node logs. Keeps no record, so that it does not grow itself."""
 
@@ -90,7 +99,7 @@ class NodeThread:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, fault: self.faults.append(repr(fault)))
-        self._ended = asyncio.Event()
+        self._patience: asyncio.Future[float] = self.loop.create_future()
         self.service = NodeService(self.config, self._state)
         try:
             await self.service.start([("127.0.0.1", 0)])
@@ -98,11 +107,23 @@ class NodeThread:
             self._ready.put(fault)
             raise
         self._ready.put(None)
-        await self._ended.wait()
-        await self.service.stop(0)
+        await self.service.stop(await self._patience)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stopping(self, patience: float) -> None:
+        """Tell the node to stop, and let conversations go on for so many seconds."""
+        if self.alive:
+            self.loop.call_soon_threadsafe(self._stop_after, patience)
+
+    def _stop_after(self, patience: float) -> None:
+        if not self._patience.done():
+            self._patience.set_result(patience)
 
     def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self._ended.set)
+        self.stopping(0)
         self._thread.join(DEADLINE)
         for name in ("uzel.node", "asyncio"):
             logging.getLogger(name).removeHandler(self.log)
@@ -126,7 +147,7 @@ class NodeThread:
         return self.ask(
             lambda: {
                 **{name: int(count) for name, count in self.service.snapshot().items()},
-                "descriptors": len(os.listdir("/proc/self/fd")),
+                "descriptors": len(descriptors()),
                 "asyncio tasks": len(asyncio.all_tasks(self.loop)),
             }
         )

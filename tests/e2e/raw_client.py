@@ -127,6 +127,13 @@ class Tcp:
         self.socket.close()
 
 
+def readable(stream: Stream, seconds: float = 0) -> bool:
+    """Whether something has come, or comes within the time. (`select.select` knows 1,024 descriptors only.)"""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def context(identity: RawIdentity | None, *, server: bool, max_version: int | None = None) -> SSL.Context:
     """A TLS context: 1.3 only (unless told to offer less), own certificate shown, the other's asked for, any taken."""
     made = SSL.Context(SSL.TLS_SERVER_METHOD if server else SSL.TLS_CLIENT_METHOD)
@@ -219,10 +226,9 @@ def handshake_together(*ends: Tls) -> None:
     deadline = time.monotonic() + TIMEOUT
     waiting = [end for end in ends if not end.advance()]
     while waiting:
-        readable, _, _ = select.select(waiting, [], [], max(0.0, deadline - time.monotonic()))
-        if not readable:
+        if time.monotonic() > deadline:
             raise TimeoutError("the end-to-end handshake hangs")
-        for end in readable:
+        for end in [end for end in waiting if readable(end, 0.01)]:
             end.feed()
             if end.advance():
                 waiting.remove(end)
@@ -336,12 +342,16 @@ class RawClient:
         return got[1]
 
     def sync(self) -> list[Message]:
-        """Ping, and wait for the pong: everything sent before has been dealt with. Gives what came in between."""
-        token = os.urandom(2)
-        self.send(0x68, token)
+        """Ping twice, one after the other: everything sent before has been dealt with. Gives what came in between.
+
+        Once is not enough: nothing says that a pong may not overtake the answer to what came together with its ping.
+        """
         before = []
-        while (message := self.message()) != (0x69, token):
-            before.append(message)
+        for _ in range(2):
+            token = os.urandom(2)
+            self.send(0x68, token)
+            while (message := self.message()) != (0x69, token):
+                before.append(message)
         return before
 
     def ended(self) -> list[Message]:

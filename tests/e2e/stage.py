@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from e2e.canary import Canary
 from e2e.node_harness import NodeThread, config_of, until
-from e2e.raw_client import Closed, RawClient, Tcp, converse
+from e2e.raw_client import Closed, RawClient, Tcp, set_up
 from e2e.raw_identity import RawIdentity, identity
 from uzel.errors import Reason
 
@@ -75,6 +77,7 @@ class Scene:
 
     def __init__(self, node: NodeThread) -> None:
         self.node = node
+        self._counted = node.ask(lambda: Counter(node.service.counters))
         self._opened: list[RawClient | Tcp] = []
 
     def tcp(self, *, data: bool = False, source: str = "127.0.0.1") -> Tcp:
@@ -102,8 +105,8 @@ class Scene:
         until(f"{name} = {value}", lambda: self.node.footprint()[name] == value)
 
     def counted(self, reason: Reason, times: int = 1) -> None:
-        """Wait until the node has counted it so often since it started."""
-        until(f"{reason} × {times}", lambda: self.node.count(reason) >= times)
+        """Wait until the node has counted it so often since the scene began."""
+        until(f"{reason} × {times}", lambda: self.node.count(reason) >= self._counted[reason] + times)
 
     def close(self) -> None:
         for each in self._opened:
@@ -144,7 +147,7 @@ class Stage:
 
     def clear(self) -> None:
         if self.canary is not None:
-            self.canary.stop()
+            self.canary.close()
             self.canary = None
         if self.node is not None:
             node, self.node = self.node, None
@@ -159,18 +162,30 @@ class Stage:
         counted = {reason: (node.count(reason), node.log.reasons[reason]) for reason in reasons}
         scene = Scene(node)
         try:
-            yield scene
-        finally:
-            scene.close()
-        for reason, (count, logged) in counted.items():
-            until(f"{reason} counted", lambda reason=reason, count=count: node.count(reason) > count)  # type: ignore[misc]  # bound now
-            until(f"{reason} logged", lambda reason=reason, logged=logged: node.log.reasons[reason] > logged)  # type: ignore[misc]  # bound now
-        canary.check()
-        self._as_before(node, before)
-        assert node.faults + node.log.errors == []
+            with contextlib.closing(scene):
+                yield scene
+            for reason, (count, logged) in counted.items():
+                until(f"{reason} counted and logged", partial(self._told, node, reason, count, logged))
+            canary.check()
+            self.settle(node, before)
+            assert node.faults + node.log.errors == []
+        except BaseException as error:
+            error.add_note(f"the node's own faults: {node.faults + node.log.errors}")
+            self.abandon()  # the next case shall not meet what this one left
+            raise
+
+    def abandon(self) -> None:
+        """End the node without demanding anything more of it."""
+        with contextlib.suppress(AssertionError):
+            self.clear()
 
     @staticmethod
-    def _as_before(node: NodeThread, before: dict[str, int]) -> None:
+    def _told(node: NodeThread, reason: Reason, count: int, logged: int) -> bool:
+        return node.count(reason) > count and node.log.reasons[reason] > logged
+
+    @staticmethod
+    def settle(node: NodeThread, before: dict[str, int]) -> None:
+        """Wait until the node is as before; `AssertionError` says what is left behind."""
         seen: dict[str, int] = {}
 
         def same() -> bool:
@@ -188,6 +203,14 @@ class Stage:
             case.run(scene)
 
 
+def joined(caller: RawClient, callee: RawClient) -> tuple[Tcp, Tcp]:
+    """A relaying pair: a byte went through, so the node has joined the two connections."""
+    ours, theirs = set_up(caller, callee)
+    theirs.send(b"!")
+    assert ours.receive() == b"!"
+    return ours, theirs
+
+
 def ended(tcp: Tcp) -> bytes:
     """Read to the end of the connection: what had come before it."""
     received = b""
@@ -195,6 +218,3 @@ def ended(tcp: Tcp) -> bytes:
         while data := tcp.receive():
             received += data
     return received
-
-
-__all__ = ["SETUPS", "Case", "CaseTable", "Scene", "Stage", "converse", "ended"]

@@ -12,7 +12,7 @@ from uzel.errors import Reason
 from uzel.node.limits import Rate
 from uzel.node.switchboard import SwitchboardSettings
 from uzel.session.calls import NODE_CALLS, CallState, CallStep
-from uzel.wire import IncomingCall, NodeList, NodeListRequest, Ready, Unavailable
+from uzel.wire import IncomingCall, NodeList, NodeListRequest, Ping, Pong, Ready, Unavailable
 
 
 def ringing() -> Story:
@@ -136,6 +136,7 @@ def test_an_early_20_is_held_until_its_06() -> None:
     assert story.take() == []
     story.accept(B, A)
     assert story.take() == [(A, Ready(B))]
+    assert story.held == [early]  # once, not again
 
 
 def test_an_early_20_is_closed_on_08() -> None:
@@ -266,6 +267,14 @@ def test_a_node_list_request_is_always_answered() -> None:
     story.online(A)
     story.say(A, NodeListRequest(b"zz"))
     assert story.take() == [(A, NodeList(()))]
+
+
+def test_answers_keep_the_order_of_what_they_answer() -> None:
+    story = Story()
+    story.online(A)
+    story.accept(A, B)
+    story.say(A, Ping(b"zz"))
+    assert story.take() == [(A, Unavailable(B)), (A, Pong(b"zz"))]
 
 
 def test_the_table_stays_small_and_every_step_is_used() -> None:

@@ -77,8 +77,10 @@ class TestHello:
 
 def online() -> tuple[ClientControl, NodeControl]:
     client, node = ClientControl(TIMES, tokens, 0), NodeControl(TIMES, tokens, 0)
-    events, _ = pass_on(client, node)
-    assert events == [Online()]
+    _, asked = pass_on(client, node)
+    assert asked == [Received(Ping(b"tk"))]
+    node.send(Pong(b"tk"))  # as the switchboard does
+    assert pass_on(client, node)[0] == [Online()]
     return client, node
 
 

@@ -12,19 +12,22 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from uzel.app.demo_person import TEXTS
 from uzel.errors import ExitCode
+from uzel.faces.cli.running import run_until_signal
 from uzel.names import ContactLink
 from uzel.store.profile import Profile
 
 PATIENCE = 60.0
 """Seconds for everything."""
 Line = dict[str, object]
+Told = TypeVar("Told")
 
 
 class DemoFailedError(Exception):
@@ -47,7 +50,7 @@ class Heard:
 def run_demo() -> int:
     """Run it; returns the exit code."""
     try:
-        asyncio.run(asyncio.wait_for(_demo(), PATIENCE))
+        run_until_signal(asyncio.wait_for(_demo(), PATIENCE))
     except TimeoutError:
         print(f"The demo did not end within {PATIENCE:.0f} s.", file=sys.stderr)
         return ExitCode.NETWORK
@@ -71,15 +74,7 @@ async def _demo() -> None:
             story("Node", f"listens on {address}, key {fingerprint}")
             seen = asyncio.create_task(_what_the_node_saw(node))
             reference = f"{address},{fingerprint}"
-            async with _person(bob_folder, reference, "answer") as answering:
-                bob_told = Heard()
-                await _follow("Bob", answering, bob_told, until="online")
-                async with _person(alice_folder, reference, str(link)) as calling:
-                    alice_told = Heard()
-                    await asyncio.gather(
-                        _follow("Alice", calling, alice_told, until="done"),
-                        _follow("Bob", answering, bob_told, until="done"),
-                    )
+            alice_told, bob_told = await _while_it_lives(node, _talk(alice_folder, bob_folder, link, reference))
             _check(alice_told, bob_told)
             node.send_signal(signal.SIGTERM)
             _tell_what_the_node_saw(await seen)
@@ -88,15 +83,46 @@ async def _demo() -> None:
     print("\nEvery text was delivered, both ways. The node carried bytes and could read none of them.")
 
 
+async def _talk(alice: Path, bob: Path, link: ContactLink, node: str) -> tuple[Heard, Heard]:
+    """Bob waits, Alice calls, both send everything; returns what each of them told."""
+    alice_told, bob_told = Heard(), Heard()
+    async with _person(bob, node, "answer") as answering:
+        await _follow("Bob", answering, bob_told, until="online")
+        async with _person(alice, node, str(link)) as calling:
+            await asyncio.gather(
+                _follow("Alice", calling, alice_told, until="done"),
+                _follow("Bob", answering, bob_told, until="done"),
+            )
+    return alice_told, bob_told
+
+
+async def _while_it_lives(node: asyncio.subprocess.Process, work: Coroutine[None, None, Told]) -> Told:
+    """Do it, but not longer than the node lives."""
+    working, living = asyncio.create_task(work), asyncio.create_task(node.wait())
+    try:
+        await asyncio.wait({working, living}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise DemoFailedError("the node ended by itself")
+        return working.result()
+    finally:
+        for task in (working, living):
+            task.cancel()
+        await asyncio.gather(working, living, return_exceptions=True)
+
+
 @asynccontextmanager
 async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A module of ours as a process, which does not outlive this block."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *arguments, stdin=pipe, stdout=pipe, stderr=pipe, limit=1 << 20
+        sys.executable, "-P", "-m", *arguments, stdin=pipe, stdout=pipe, stderr=pipe, limit=1 << 20
     )
     try:
         yield process
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        raise
     finally:
         assert process.stdin is not None
         process.stdin.close()

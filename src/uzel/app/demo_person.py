@@ -59,9 +59,7 @@ async def converse(conversation: Conversation) -> None:
     """Both ways at once."""
     tell("talking", with_=int(conversation.peer.uin), verified=conversation.peer.verified, group=conversation.tls.group,
          cipher=conversation.tls.cipher, version=conversation.tls.version)  # fmt: skip
-    async with asyncio.TaskGroup() as both:
-        both.create_task(speak(conversation))
-        both.create_task(hear(conversation))
+    await asyncio.gather(speak(conversation), hear(conversation))
     tell("done")
 
 

@@ -6,12 +6,11 @@ fix it, 2 unexpected, 3 network, 4 key not trusted, 5 rate limited, 6 queued; 13
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
-import click
 import typer
 
 from uzel.app.demo_command import demo
@@ -19,6 +18,8 @@ from uzel.app.node_command import node_app
 from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
+from uzel.faces.cli.output import printable, say, silence_stdout
+from uzel.faces.cli.running import StoppedError
 from uzel.faces.cli.send import send
 
 INTERRUPTED = 130
@@ -27,27 +28,29 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="""A messenger without accounts: a number, a key, and nodes that can read nothing.
-
-    \b
+    help="""\b
     uzel demo                                          watch two people talk through a node
     uzel identity new --profile alice                  make a number and a key
     uzel listen --profile alice --node HOST:PORT       be called
     uzel send --profile alice --node HOST:PORT 1234 hi send a text
     uzel node run --listen 0.0.0.0:8935 --state DIR    run a node
 
+    A messenger without accounts: a number, a key, and nodes that can read nothing.
+
     Exit codes: 0 done, 1 you can fix it, 2 unexpected, 3 network, 4 key not trusted, 5 rate limited, 6 queued.
     """,
 )
-app.add_typer(identity_app, name="identity")
-app.add_typer(node_app, name="node")
-app.command("listen")(listen)
-app.command("send")(send)
-app.command("demo")(demo)
+app.add_typer(identity_app, name="identity", short_help="Your number and key.")
+app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
+app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
+app.command("send", short_help="Send one text and wait until it is delivered.")(send)
+app.command("demo", short_help="Watch a node and two people on this machine talk.")(demo)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - seldom asked for
+
         typer.echo(f"uzel {version('uzel')}")
         raise typer.Exit
 
@@ -68,26 +71,43 @@ def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
     try:
         outcome = typer.main.get_command(app)(arguments, prog_name="uzel", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        _show_misuse(error)
         return ExitCode.FIXABLE
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except StoppedError as stopped:
+        return stopped.exit_code
+    except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say at exit
+        silence_stdout()
         return ExitCode.DONE
     except UzelError as error:
-        print(f"uzel: {error}", file=sys.stderr)
+        say(f"uzel: {printable(str(error))}")
         return error.exit_code
     except Exception as error:
         if os.environ.get("UZEL_DEBUG"):
             raise
-        print(f"uzel: something unexpected happened: {type(error).__name__}: {error}", file=sys.stderr)
-        print("uzel: this is a defect of Uzel; run it again with uzel --debug … to see where.", file=sys.stderr)
+        say(f"uzel: something unexpected happened: {type(error).__name__}: {printable(str(error))}")
+        say("uzel: this is a defect of Uzel; run it again with uzel --debug … to see where.")
         return ExitCode.UNEXPECTED
     return outcome if isinstance(outcome, int) else ExitCode.DONE
 
 
+def _show_misuse(error: typer.TyperException) -> None:
+    """The usage, the way to the help, and what is wrong with what was typed, with a suggestion."""
+    show = getattr(error, "show", None)  # every misuse has it; only the base class has not
+    if show is None:
+        say(f"uzel: {error}")
+        return
+    show()
+    context = getattr(error, "ctx", None)
+    if hasattr(error, "option_name") and context is not None and context.command_path == "uzel send":
+        say("A text that begins with a dash goes after --, at the end: uzel send … UIN -- TEXT")
+
+
 def main() -> None:
     """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # data is UTF-8 in every locale
     sys.exit(run(sys.argv[1:]))

@@ -13,27 +13,28 @@ from typing import Annotated
 
 import typer
 
-from uzel.faces.cli.output import say
+from uzel.errors import ConfigError
+from uzel.faces.cli.output import put, say
 from uzel.names import NodeReference, split_host_port
 
 node_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="""Run a node: it connects people and can read nothing.
-
-    \b
+    help="""\b
     uzel node run --listen 0.0.0.0:8935 --state /var/lib/uzel
     uzel node print-config > node.toml
+
+    Run a node: it connects people and can read nothing.
     """,
 )
 
 
-@node_app.command("run")
+@node_app.command("run", short_help="Run a node until SIGTERM or Ctrl-C.")
 def run_node(
     state: Annotated[
-        Path,
+        Path | None,
         typer.Option("--state", metavar="DIR", envvar="UZEL_STATE", help="The node's own folder: key, known UINs."),
-    ],
+    ] = None,
     listen: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,42 +48,53 @@ def run_node(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, in TOML.")] = None,
     check_config: Annotated[bool, typer.Option("--check-config", help="Check the settings and exit.")] = False,
 ) -> None:
-    """Run a node until SIGTERM or Ctrl-C.
+    """\b
+    uzel node run --listen 0.0.0.0:8935 --listen [::]:8935 --state /var/lib/uzel
+    uzel node run --check-config --config node.toml
+
+    Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
 
     Once its ports listen, it prints one JSON line on stdout. IPv6 addresses go in brackets; port 0 picks a free pair.
-
-    \b
-    uzel node run --listen 0.0.0.0:8935 --listen [::]:8935 --state /var/lib/uzel
-    """
+    """  # noqa: D301 - \b keeps the lines of the help apart
     for address in listen or ():
         split_host_port(address)
     for reference in peer or ():
         NodeReference.parse(reference)
+    if check_config:
+        _check_config(config)
+        return
+    if state is None:
+        raise ConfigError("no state folder: give --state DIR")
     if peer:
         say("uzel: --peer is noted, but this version does not link nodes yet.")
-    if check_config:
-        from uzel.node.config import NodeConfig, load_config  # noqa: PLC0415 - only here
-
-        settings = load_config(config) if config else NodeConfig()
-        for address in settings.listen:
-            split_host_port(address)
-        typer.echo("the settings are valid")
-        return
     arguments = [str(state), str(config) if config else "", *(listen or ())]
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "uzel.app.node_process", *arguments])  # noqa: S606 - our own program
+    program = [sys.executable, "-P", "-m", "uzel.app.node_process"]  # -P: nothing from the folder we stand in
+    os.execv(sys.executable, [*program, *arguments])  # noqa: S606 - our own program
 
 
-@node_app.command("print-config")
+def _check_config(config: Path | None) -> None:
+    from uzel.node.config import NodeConfig, load_config  # noqa: PLC0415 - only here
+
+    settings = load_config(config) if config else NodeConfig()
+    for address in settings.listen:
+        split_host_port(address)
+    put("the settings are valid\n")
+
+
+@node_app.command("print-config", short_help="Print every setting with its default, as TOML.")
 def print_config() -> None:
-    """Print every setting with its default, as TOML."""
+    """\b
+    uzel node print-config > node.toml
+
+    Print every setting with its default, as TOML.
+    """  # noqa: D301 - \b keeps the lines of the help apart
     from dataclasses import asdict  # noqa: PLC0415 - only here
 
     from uzel.node.config import NodeConfig  # noqa: PLC0415
 
     settings = asdict(NodeConfig())
+    lines = ["listen = []"]
     for section in ("times", "limits"):
-        typer.echo(f"[{section}]")
-        for name, value in settings[section].items():
-            typer.echo(f"{name} = {str(value).lower()}")
-        typer.echo()
+        lines += ["", f"[{section}]"]
+        lines += [f"{name} = {str(value).lower()}" for name, value in settings[section].items()]
+    put("\n".join(lines) + "\n")

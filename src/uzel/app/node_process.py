@@ -8,7 +8,9 @@ second signal stops it at once. Counterpart: `node_command`, which becomes this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -33,18 +35,18 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def serve(state: Path, settings: NodeConfig, listen: list[tuple[str, int]]) -> None:
     """Run one node until a signal, or until `stop` has been waited for. Raises `ConfigError`."""
-    service = NodeService(settings, state)
-    await service.start(listen)
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+    service = NodeService(settings, state)
+    await service.start(listen)
     shown = {
         "event": "listening",
         "control": [written(host, port) for host, port in service.control_addresses],
         "data": [written(host, port + 1) for host, port in service.control_addresses],
         "fingerprint": str(service.fingerprint),
     }
-    print(json.dumps(shown, separators=(",", ":")), flush=True)
+    announce(json.dumps(shown, separators=(",", ":")))
     release_start_up_memory()
     await signals.get()
     stopping = asyncio.create_task(service.stop())
@@ -54,6 +56,13 @@ async def serve(state: Path, settings: NodeConfig, listen: list[tuple[str, int]]
     if not stopping.done():
         service.hurry()
     await stopping
+
+
+def announce(line: str) -> None:
+    """Print it for whoever started us; a node runs on when nobody reads."""
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 def written(host: str, port: int) -> str:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from uzel.client.conversation import Conversation
 from uzel.client.data_connection import DataConnection
 from uzel.client.events import IncomingCall
 from uzel.client.login import Login, token
 from uzel.client.settings import ClientSettings
-from uzel.errors import NetworkError, Reason, UnavailableError, UzelError
+from uzel.errors import ClientClosedError, NetworkError, PeerKeyChangedError, Reason, UnavailableError, UzelError
 from uzel.identity import Identity, PeerTrust, Pins
 from uzel.names import ContactLink, Fingerprint, Uin
-from uzel.session.control import CallAnswered, CallArrived, CallFailed, CallReady, PeerCall, PeerEvent, Step
+from uzel.session.control import CallAnswered, CallArrived, CallFailed, CallReady, PeerEvent, Step
 from uzel.session.conversation import ConversationMachine
 from uzel.session.machine import Event
 from uzel.session.unreported import Unreported
@@ -28,16 +28,25 @@ from uzel.tls import Side, make_context
 
 ALPN = (b"uzel/1",)
 """What we speak end to end (D29); `uzel/2` is offered once it is spoken."""
+LAPSE = 20.0
+"""Seconds in which a node may still hold a call that was given up: 15 s for our data connection, and some for the way.
+The protocol has no cancel (D15), and the node takes no new 03 for that peer until then."""
 
 
 @dataclass(eq=False)
 class SetUp:
-    """A call that is being set up, and who waits for its conversation."""
+    """A call that is being set up, and who waits for its conversation.
 
+    `after_lapse`: an earlier call to this peer was given up, so that the first 05 may be that one's.
+    """
+
+    login: Login
     conversation: asyncio.Future[Conversation]
     link_fingerprint: Fingerprint | None = None
     waiting: int = 0
-    opening: asyncio.Task[None] | None = field(default=None)
+    taken: bool = False
+    opening: asyncio.Task[None] | None = None
+    after_lapse: bool = False
 
 
 class Calls:
@@ -60,38 +69,41 @@ class Calls:
         self._as_caller = make_context(private_key=key, certificate=certificate, side=Side.CLIENT, alpn=ALPN)
         self._as_callee = make_context(private_key=key, certificate=certificate, side=Side.SERVER, alpn=ALPN)
         self._set_ups: dict[Uin, SetUp] = {}
+        self._ringing: dict[Uin, object] = {}
+        self._given_up: dict[Uin, float] = {}
         self._conversations: dict[Uin, Conversation] = {}
         self._unreported: dict[Uin, Unreported] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._login: Login | None = None
+        self._closed = False
 
     # -- What the client asks ---------------------------------------------------------------------------------
 
     async def call(self, login: Login, link: ContactLink) -> Conversation:
         """Set up a conversation with this peer, or join the set-up that runs, or return the one there is."""
-        running = self._conversations.get(link.uin)
-        if running is not None and running.is_open:
-            return running
-        set_up = self._set_up(link.uin)
-        set_up.link_fingerprint = link.fingerprint or set_up.link_fingerprint
-        self._take(login, login.step(link.uin, Step.CALL))
-        return await self._wait(link.uin, set_up)
-
-    def give_up(self, peer: Uin) -> None:
-        """Nobody waits any longer: let a 07 lapse (D15)."""
-        set_up = self._set_ups.get(peer)
-        if set_up is not None and not set_up.waiting:
-            self._drop(peer, set_up)
+        conversation = self._conversations.get(link.uin)
+        if conversation is None or not conversation.is_open:
+            set_up = self._set_up(login, link.uin)
+            if set_up.link_fingerprint is None:
+                set_up.link_fingerprint = link.fingerprint
+            self.on_events(login, login.step(link.uin, Step.CALL))
+            conversation = await self._wait(link.uin, set_up)
+        self._check_link(conversation, link)
+        return conversation
 
     def login_lost(self) -> None:
         """Calls in set-up end with the control connection; conversations live on (D16)."""
-        self._login = None
+        self._ringing.clear()
+        self._given_up.clear()
         for peer, set_up in list(self._set_ups.items()):
             if set_up.opening is None:
                 self._fail(peer, set_up, NetworkError("the connection to the node was lost", reason="offline"))
 
     async def close(self) -> None:
-        """End everything."""
+        """End everything, for good."""
+        self._closed = True
+        self._ringing.clear()
+        for peer, set_up in list(self._set_ups.items()):
+            self._fail(peer, set_up, ClientClosedError())
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -101,97 +113,127 @@ class Calls:
 
     def on_events(self, login: Login, events: list[Event]) -> None:
         """Take the events of the control connection."""
-        self._take(login, events)
-
-    def _take(self, login: Login, events: list[Event]) -> None:
-        self._login = login
         for event in events:
-            if isinstance(event, PeerEvent) and event.peer > 0:
+            if isinstance(event, PeerEvent) and event.peer > 0 and not self._closed:
                 self._on_peer_event(login, Uin(event.peer), event)
 
     def _on_peer_event(self, login: Login, peer: Uin, event: PeerEvent) -> None:
+        self._ringing.pop(peer, None)
         match event:
             case CallArrived():
-                self._spawn(self._on_arrival(login, peer))
+                self._on_arrived(login, peer)
             case CallReady() | CallAnswered():
-                set_up = self._set_up(peer)
-                if set_up.opening is not None:
-                    set_up.opening.cancel()
-                set_up.opening = self._spawn(self._open(login, peer, set_up, as_caller=isinstance(event, CallReady)))
+                set_up = self._set_up(login, peer)
+                self._stop_opening(set_up)
+                set_up.login = login
+                set_up.opening = self._spawn(self._open(peer, set_up, as_caller=isinstance(event, CallReady)))
             case CallFailed():
-                if (failed := self._set_ups.get(peer)) is not None:
-                    self._fail(peer, failed, UnavailableError(f"UIN {peer}"))
+                self._on_failed(login, peer)
 
-    async def _on_arrival(self, login: Login, peer: Uin) -> None:
-        running = self._conversations.get(peer)
-        if running is not None and running.is_open:
-            try:
-                await running.ping(self._settings.busy_ping)
-            except UzelError:
-                await running.close()
-            else:
-                self._take(login, login.step(peer, Step.REFUSE))  # D13: we are talking already
-                return
-        if login.machine is None or login.machine.state(peer) is not PeerCall.RINGING:
+    def _on_failed(self, login: Login, peer: Uin) -> None:
+        set_up = self._set_ups.get(peer)
+        if set_up is None:
             return
-        set_up = self._set_up(peer)
+        if set_up.after_lapse:
+            set_up.after_lapse = False
+            self.on_events(login, login.step(peer, Step.CALL))
+        else:
+            self._fail(peer, set_up, UnavailableError(f"UIN {peer}"))
+
+    def _on_arrived(self, login: Login, peer: Uin) -> None:
+        self._ringing[peer] = call = object()
+        set_up = self._set_ups.get(peer)
+        if set_up is not None:  # the peer began afresh while we were about to join it: our wish is being granted (D14)
+            self._stop_opening(set_up)
+            self.on_events(login, login.step(peer, Step.ACCEPT))
+        else:
+            self._spawn(self._offer(login, peer, call))
+
+    async def _offer(self, login: Login, peer: Uin, call: object) -> None:
+        """Let the program decide, unless a conversation with this peer is alive."""
+        running = self._conversations.get(peer)
+        if running is not None and await self._is_alive(running):
+            self._refuse(login, peer, call)  # D13: we are talking already
+            return
 
         async def accept() -> Conversation:
-            if set_up.opening is None:
-                if login.machine is None or login.machine.state(peer) is not PeerCall.RINGING:
-                    raise UnavailableError(f"UIN {peer} has given up")
-                self._take(login, login.step(peer, Step.ACCEPT))
+            if self._ringing.pop(peer, None) is not call:
+                raise UnavailableError(f"the call of UIN {peer} is over")
+            self.on_events(login, login.step(peer, Step.ACCEPT))
+            if (set_up := self._set_ups.get(peer)) is None:
+                raise NetworkError("the connection to the node was lost", reason="offline")
             return await self._wait(peer, set_up)
 
-        def refuse() -> None:
-            self._drop(peer, set_up)
-            self._take(login, login.step(peer, Step.REFUSE))
+        incoming = IncomingCall(
+            peer, accept, lambda: self._refuse(login, peer, call), lambda: self._ringing.get(peer) is call
+        )
+        if incoming.is_ringing and not self._arrived(incoming):
+            incoming.refuse()
 
-        if not self._arrived(IncomingCall(peer, accept, refuse)):
-            refuse()
+    def _refuse(self, login: Login, peer: Uin, call: object) -> None:
+        if self._ringing.get(peer) is call:
+            del self._ringing[peer]
+            login.step(peer, Step.REFUSE)
+
+    async def _is_alive(self, conversation: Conversation) -> bool:
+        try:
+            await conversation.ping(self._settings.busy_ping)
+        except UzelError:
+            await conversation.close()
+            return False
+        return True
 
     # -- Setting up -------------------------------------------------------------------------------------------
 
-    def _set_up(self, peer: Uin) -> SetUp:
+    def _set_up(self, login: Login, peer: Uin) -> SetUp:
         set_up = self._set_ups.get(peer)
         if set_up is None:
-            set_up = self._set_ups[peer] = SetUp(asyncio.get_running_loop().create_future())
+            loop = asyncio.get_running_loop()
+            lapsing = loop.time() - self._given_up.pop(peer, -LAPSE) < LAPSE
+            set_up = self._set_ups[peer] = SetUp(login, loop.create_future(), after_lapse=lapsing)
         return set_up
 
     async def _wait(self, peer: Uin, set_up: SetUp) -> Conversation:
         set_up.waiting += 1
+        outcome = set_up.conversation
         try:
-            return await asyncio.shield(set_up.conversation)
+            conversation = await asyncio.shield(outcome)
+            set_up.taken = True
         finally:
             set_up.waiting -= 1
-            if not set_up.waiting and not set_up.conversation.done():
-                self._drop(peer, set_up)
+            if not set_up.waiting and not outcome.done():
+                self._give_up(peer, set_up)
+            elif not set_up.waiting and not set_up.taken and outcome.exception() is None:
+                self._spawn(outcome.result().close())  # it came in the very moment in which the wait was cancelled
+        return conversation
 
-    async def _open(self, login: Login, peer: Uin, set_up: SetUp, *, as_caller: bool) -> None:
-        own = self._identity.uin
+    async def _open(self, peer: Uin, set_up: SetUp, *, as_caller: bool) -> None:
+        login, own = set_up.login, self._identity.uin
         caller, callee = (own, peer) if as_caller else (peer, own)
         context = self._as_caller if as_caller else self._as_callee
         data = DataConnection(caller, callee, as_caller=as_caller, context=context, settings=self._settings)
         (host, port), own_address = login.endpoints
+
+        def first_byte() -> None:
+            login.step(peer, Step.JOINED)
+
         try:
-            await data.open((host, port + 1), own_address, lambda: self._joined(login, peer))
+            await data.open((host, port + 1), own_address, first_byte)
             trust = await data.trust(self._pins, set_up.link_fingerprint)
             conversation = await self._begin(data, peer, trust)
         except UzelError as error:
-            data.abort()
-            self._give_up(login, peer)
+            await data.abort()
+            login.step(peer, Step.GIVE_UP)
             self._fail(peer, set_up, error)
         except BaseException:
-            data.abort()
+            await data.abort()
             raise
         else:
-            if self._set_ups.get(peer) is set_up:
-                del self._set_ups[peer]
-            if not set_up.conversation.done():
-                set_up.conversation.set_result(conversation)
+            self._forget(peer, set_up)
+            set_up.conversation.set_result(conversation)
 
     async def _begin(self, data: DataConnection, peer: Uin, trust: PeerTrust) -> Conversation:
-        older = self._conversations.pop(peer, None)
+        older = self._conversations.get(peer)
         if older is not None:
             await older.close()
         unreported = self._unreported.setdefault(peer, Unreported())
@@ -204,36 +246,53 @@ class Calls:
         conversation.start(ConversationMachine(unreported, settings.keepalive, token, now, window=settings.window))
         return conversation
 
-    def _joined(self, login: Login, peer: Uin) -> None:
-        login.step(peer, Step.JOINED)
-
-    def _give_up(self, login: Login, peer: Uin) -> None:
-        login.step(peer, Step.GIVE_UP)
+    def _check_link(self, conversation: Conversation, link: ContactLink) -> None:
+        """A conversation that was begun without this link: does the link's key hold, too? It is pinned as verified."""
+        peer = conversation.peer
+        if link.fingerprint is None or (peer.verified and peer.fingerprint == link.fingerprint):
+            return
+        if peer.fingerprint != link.fingerprint:
+            raise PeerKeyChangedError(
+                f"UIN {link.uin}: the contact link names {link.fingerprint}, shown {peer.fingerprint}"
+            )
+        self._pins.pin_peer(link.uin, link.fingerprint, verified=True)
+        conversation.peer = replace(peer, verified=True)
 
     def _on_ended(self, conversation: Conversation) -> None:
         peer = conversation.peer.uin
-        if self._conversations.get(peer) is conversation:
-            del self._conversations[peer]
-        if not self._unreported[peer]:
-            self._unreported.pop(peer)
+        if self._conversations.get(peer) is not conversation:
+            return
+        del self._conversations[peer]
+        unreported = self._unreported[peer]
+        unreported.rewind()
+        if not unreported:
+            del self._unreported[peer]
 
-    def _drop(self, peer: Uin, set_up: SetUp) -> None:
-        if self._set_ups.get(peer) is set_up:
-            del self._set_ups[peer]
-        if set_up.opening is not None:
-            set_up.opening.cancel()
+    def _give_up(self, peer: Uin, set_up: SetUp) -> None:
+        """Nobody waits any longer: let a 07 lapse (D15)."""
+        self._forget(peer, set_up)
+        self._stop_opening(set_up)
         set_up.conversation.cancel()
-        if self._login is not None:
-            self._give_up(self._login, peer)
+        set_up.login.step(peer, Step.GIVE_UP)
+        now = asyncio.get_running_loop().time()
+        self._given_up = {peer: at for peer, at in self._given_up.items() if now - at < LAPSE}
+        self._given_up[peer] = now
 
     def _fail(self, peer: Uin, set_up: SetUp, error: UzelError) -> None:
-        if self._set_ups.get(peer) is set_up:
-            del self._set_ups[peer]
-        if set_up.opening is not None and set_up.opening is not asyncio.current_task():
-            set_up.opening.cancel()
+        self._forget(peer, set_up)
+        self._stop_opening(set_up)
         if not set_up.conversation.done():
             set_up.conversation.set_exception(error)
             set_up.conversation.exception()  # looked at: nobody may be waiting
+
+    def _forget(self, peer: Uin, set_up: SetUp) -> None:
+        if self._set_ups.get(peer) is set_up:
+            del self._set_ups[peer]
+
+    def _stop_opening(self, set_up: SetUp) -> None:
+        if set_up.opening is not None and set_up.opening is not asyncio.current_task():
+            set_up.opening.cancel()
+        set_up.opening = None
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -19,11 +19,11 @@ from typing import Self
 from uzel.client.calls import Calls
 from uzel.client.conversation import Conversation, Text
 from uzel.client.events import IncomingCall, WentOffline, WentOnline
-from uzel.client.login import Login
+from uzel.client.login import Login, reason_of
 from uzel.client.settings import ClientSettings
 from uzel.errors import (
     ClientClosedError,
-    NodeKeyChangedError,
+    NetworkError,
     NotTrustedError,
     Reason,
     TimedOutError,
@@ -65,7 +65,7 @@ class Client:
         )
         self._login: Login | None = None
         self._task: asyncio.Task[None] | None = None
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
         self._failure: UzelError | None = None
         self._retry_now = asyncio.Event()
         self._arrivals: deque[IncomingCall] = deque()
@@ -113,16 +113,15 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """End every conversation and go offline."""
-        if self._closed:
-            return
+        """End every conversation and go offline; whoever waits for a call gets `ClientClosedError`. Twice is once."""
         self._closed = True
+        self._announce()
+        await self._calls.close()
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self._calls.close()
-        await self._announce()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
 
     async def wait_online(self, timeout: float | None = None) -> WentOnline:
         """Wait until logged in. Raises the reason at once when waiting is of no use (`NodeKeyChangedError`,
@@ -130,11 +129,10 @@ class Client:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._wait_login()
+                login = await self._wait_login()
         except TimeoutError:
             raise self._failure or TimedOutError("the node did not answer") from None
-        assert self._login is not None
-        return WentOnline(self._login.reference.address, self.uin)
+        return WentOnline(login.reference.address, self.uin)
 
     def retry_now(self) -> None:
         """Do not wait for the next attempt: try to log in now."""
@@ -160,10 +158,7 @@ class Client:
                     login = await self._wait_login()
                     return await self._calls.call(login, link)
             except TimeoutError:
-                self._calls.give_up(link.uin)
                 raise wrong or self._failure_or_timeout(link.uin) from None
-            except NodeKeyChangedError:
-                raise
             except NotTrustedError as error:
                 wrong = error
             except UzelError as error:
@@ -172,29 +167,46 @@ class Client:
         raise wrong
 
     async def calls(self) -> AsyncIterator[IncomingCall]:
-        """The calls that arrive, until the client closes."""
+        """The calls that arrive, until the client closes. Those that ended before anyone looked are left out."""
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._arrivals or self._closed)
-            if not self._arrivals:
+            await self._until(lambda: bool(self._arrivals) or self._closed)
+            if self._closed:
                 return
-            yield self._arrivals.popleft()
+            call = self._arrivals.popleft()
+            if call.is_ringing:
+                yield call
 
     async def serve(self, handler: TextHandler) -> None:
         """Accept every call and give each text to `handler`, which reports it delivered by returning.
 
-        A handler that raises leaves its text unreported and ends that conversation; the peer will send it again.
-        Runs until cancelled or the client closes.
+        A handler that raises leaves its text unreported and ends that conversation, nothing else; the event loop's
+        exception handler is told. Runs until cancelled or the client closes; then every handler has ended.
         """
-        async with asyncio.TaskGroup() as tasks:
+        tasks: set[asyncio.Task[None]] = set()
+        loop = asyncio.get_running_loop()
+
+        def served(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                told = {"message": "a handler of texts raised: its text stays unreported", "exception": error}
+                loop.call_exception_handler({**told, "task": task})
+
+        try:
             async for call in self.calls():
-                tasks.create_task(self._serve_call(call, handler))
+                tasks.add(task := loop.create_task(self._serve_call(call, handler)))
+                task.add_done_callback(served)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+        finally:
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve_call(self, call: IncomingCall, handler: TextHandler) -> None:
         try:
             conversation = await call.accept()
         except UzelError as error:
-            self.counters[_as_reason(error)] += 1
+            self.counters[reason_of(error)] += 1
             return
         try:
             async for text in conversation:
@@ -210,9 +222,11 @@ class Client:
 
     def _arrived(self, call: IncomingCall) -> bool:
         if len(self._arrivals) >= self._settings.waiting_calls:
+            self._arrivals = deque(call for call in self._arrivals if call.is_ringing)
+        if len(self._arrivals) >= self._settings.waiting_calls:
             return False
         self._arrivals.append(call)
-        self._wake()
+        self._announce()
         return True
 
     # -- Staying online ---------------------------------------------------------------------------------------
@@ -237,7 +251,7 @@ class Client:
             self._redial.online(asyncio.get_running_loop().time())
             self._login, self._failure = login, None
             self._tell(WentOnline(reference.address, self.uin))
-            await self._announce()
+            self._announce()
             return await asyncio.shield(login.closed)
         finally:
             self._login = None
@@ -250,38 +264,36 @@ class Client:
         if more_nodes and not self._redial.contested:
             delay = min(delay, self._settings.redial.first)
         self._failure = error
-        self.counters[_as_reason(error)] += 1
+        self.counters[reason_of(error)] += 1
         self._tell(WentOffline(str(error.reason), delay, self._redial.contested, error))
-        await self._announce()
+        self._announce()
         self._retry_now.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._retry_now.wait(), delay)
 
     async def _wait_login(self) -> Login:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._login or self._closed or self._hopeless())
+        await self._until(lambda: self._login is not None or self._closed or self._hopeless())
+        if self._closed:
+            raise ClientClosedError
         if self._login is None:
-            raise (self._failure if self._hopeless() else None) or ClientClosedError()
+            assert self._failure is not None
+            raise self._failure
         return self._login
 
     def _hopeless(self) -> bool:
-        """The only node shows another key: waiting does not mend that."""
-        return isinstance(self._failure, NotTrustedError) and len(self._nodes) == 1
+        """The only node shows another key, or the disk takes no pin: waiting does not mend that."""
+        if isinstance(self._failure, NotTrustedError):
+            return len(self._nodes) == 1
+        return self._failure is not None and not isinstance(self._failure, NetworkError)
 
     def _tell(self, event: WentOnline | WentOffline) -> None:
-        if self.on_event is not None:
-            self.on_event(event)
+        if self.on_event is not None:  # soon: what it raises is the program's own, and goes to the loop's handler
+            asyncio.get_running_loop().call_soon(self.on_event, event)
 
-    async def _announce(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            await self._changed.wait()
 
-    def _wake(self) -> None:
-        asyncio.get_running_loop().create_task(self._announce())
-
-
-def _as_reason(error: UzelError) -> Reason:
-    try:
-        return Reason(error.reason)
-    except ValueError:
-        return Reason.CONNECTION_LOST
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

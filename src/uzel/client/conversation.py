@@ -70,12 +70,13 @@ class Conversation:
         self._progress = asyncio.Event()
         self._pings: dict[bytes, deque[asyncio.Future[None]]] = {}
         self._waiting: set[asyncio.Future[None]] = set()
+        self._sending: set[OutgoingText] = set()
         self._machine: ConversationMachine | None = None
 
     @property
     def is_open(self) -> bool:
         """Nothing has ended it yet."""
-        return self.end_reason is None
+        return self.end_reason is None and not self._runner.is_closing
 
     async def send(self, text: str, timeout: float | None = None) -> float:
         """Send a text and wait until the peer reports it delivered; returns the milliseconds that took.
@@ -91,11 +92,15 @@ class Conversation:
                 await self._room()
                 outgoing = self._queue(text, lambda: self._delivered(delivered))
                 self._waiting.add(delivered)
+                self._sending.add(outgoing)
                 try:
                     await delivered
+                except BaseException:
+                    self._unreported.withdraw(outgoing)
+                    raise
                 finally:
                     self._waiting.discard(delivered)
-                    self._unreported.withdraw(outgoing)
+                    self._sending.discard(outgoing)
         except TimeoutError:
             raise TimedOutError(f"not reported delivered within {timeout} s", reason="delivery_timeout") from None
         return (time.perf_counter() - started) * 1000
@@ -173,6 +178,8 @@ class Conversation:
         self.end_reason = str(reason or "")
         if reason is not None:
             self._counters[reason] += 1
+        for outgoing in self._sending:
+            outgoing.withdrawn = True
         error = ConversationEndedError(f"reason: {reason}" if reason else "closed by the other side")
         for future in self._waiting:
             if not future.done():
@@ -211,5 +218,5 @@ class Conversation:
         return outgoing
 
     def _check_open(self) -> None:
-        if self.end_reason is not None or self._runner.is_closing:
+        if not self.is_open:
             raise ConversationEndedError("nothing was sent")

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from uzel.client.conversation import Conversation
-from uzel.client.login import error_of
+from uzel.client.login import error_of, reason_of
 from uzel.client.settings import ClientSettings
-from uzel.errors import ConversationEndedError, NotTrustedError, Reason, TimedOutError, UzelError
+from uzel.errors import ConversationEndedError, Reason, TimedOutError, UzelError
 from uzel.identity import PeerTrust, Pins, UncheckedPeer, read_certificate, trust_first_use, trust_peer
 from uzel.names import Fingerprint, Uin
 from uzel.net.runner import Runner
@@ -44,6 +44,7 @@ class DataConnection:
         self._first_byte: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[UzelError] = self._loop.create_future()
         self._conversation: Conversation | None = None
+        self._connected = False
         self.runner = Runner(self._loop, self, None if as_caller else FirstByte(self._loop.time(), settings.first_byte))
 
     async def open(self, node: tuple[str, int], own_address: str, on_first_byte: Callable[[], None]) -> None:
@@ -60,6 +61,7 @@ class DataConnection:
             raise TimedOutError("the node's data port did not answer") from None
         except OSError as error:
             raise ConversationEndedError(f"data connection: {error.strerror or error}") from None
+        self._connected = True
         _keep_alive(self.runner.transport.get_extra_info("socket"))
         self.runner.write(encode(self._hello))
         if self._as_caller:
@@ -74,15 +76,17 @@ class DataConnection:
             raise TimedOutError("the other side did not complete the handshake", reason="handshake_timeout") from None
 
     async def trust(self, pins: Pins, link_fingerprint: Fingerprint | None) -> PeerTrust:
-        """Who is it? Raises `CertificateError`, `WrongPeerError` or `PeerKeyChangedError`, having closed."""
+        """Who is it? Raises `CertificateError`, `WrongPeerError` or `PeerKeyChangedError`, having closed; also
+        `StorageError` when a pin cannot be written.
+        """
         assert self.runner.engine is not None
         try:
             certificate = read_certificate(self.runner.engine.peer_certificate_der)
             verdict = trust_peer(pins, certificate, expected=self._peer, link_fingerprint=link_fingerprint)
             if isinstance(verdict, UncheckedPeer):
                 verdict = trust_first_use(pins, await asyncio.to_thread(verdict.check))
-        except NotTrustedError as error:
-            self.runner.close(Reason(error.reason), error.detail)
+        except UzelError as error:
+            self.runner.close(reason_of(error), error.detail)
             raise
         return verdict
 
@@ -92,9 +96,11 @@ class DataConnection:
             raise ConversationEndedError("it ended while the other side's key was checked")
         self._conversation = conversation
 
-    def abort(self) -> None:
-        """Give up."""
+    async def abort(self) -> None:
+        """Give up, and wait until the connection is gone."""
         self.runner.abort()
+        if self._connected:
+            await asyncio.wait([self._gone])
 
     async def _wait_for(self, step: asyncio.Future[None]) -> None:
         futures: set[asyncio.Future[Any]] = {step, self._gone}

@@ -40,19 +40,31 @@ class IncomingCall:
     Answer with `accept` or `refuse`; a call that is not answered within the node's ring time ends by itself.
     """
 
-    def __init__(self, uin: Uin, accept: Callable[[], Awaitable[Conversation]], refuse: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        uin: Uin,
+        accept: Callable[[], Awaitable[Conversation]],
+        refuse: Callable[[], None],
+        is_ringing: Callable[[], bool],
+    ) -> None:
         self.uin = uin
         self._accept = accept
         self._refuse = refuse
+        self._is_ringing = is_ringing
+
+    @property
+    def is_ringing(self) -> bool:
+        """It still waits for an answer: the caller has not given up, and nobody answered (`Client.call` does, too)."""
+        return self._is_ringing()
 
     async def accept(self) -> Conversation:
         """Accept, and complete the conversation's handshake.
 
-        Raises `UnavailableError` when the caller has given up, `NotTrustedError` when it is not who it claims to
+        Raises `UnavailableError` when it does not ring any more, `NotTrustedError` when it is not who it claims to
         be, and any `NetworkError`.
         """
         return await self._accept()
 
     def refuse(self) -> None:
-        """Say no."""
+        """Say no; nothing when it does not ring any more."""
         self._refuse()

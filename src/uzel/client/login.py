@@ -14,7 +14,6 @@ from uzel.client.settings import ClientSettings
 from uzel.errors import (
     CertificateError,
     NetworkError,
-    NodeKeyChangedError,
     NodeRefusedError,
     NodeUnreachableError,
     ProtocolError,
@@ -37,7 +36,7 @@ def token() -> bytes:
     return secrets.token_bytes(2)
 
 
-_OUR_FAULT_OR_THEIRS = {
+_NOT_THE_PROTOCOL = {
     Reason.UNEQUAL_HEADER,
     Reason.UNKNOWN_CODE,
     Reason.MISPLACED_MESSAGE,
@@ -45,7 +44,10 @@ _OUR_FAULT_OR_THEIRS = {
     Reason.ADDRESS_MALFORMED,
     Reason.ACCEPTED_MALFORMED,
     Reason.TRUNCATED_MESSAGE,
+    Reason.TLS_FAILED,
+    Reason.TLS_VERSION,
 }
+_CERTIFICATE = {Reason.CERTIFICATE_MISSING, Reason.CERTIFICATE_MALFORMED, Reason.CERTIFICATE_KEY_TYPE}
 
 
 def error_of(reason: Reason | None, detail: str) -> UzelError:
@@ -53,9 +55,19 @@ def error_of(reason: Reason | None, detail: str) -> UzelError:
     text = f"{reason}: {detail}" if reason and detail else str(reason or "closed by the node")
     if reason in {Reason.HANDSHAKE_TIMEOUT, Reason.LOGIN_TIMEOUT, Reason.SILENCE, Reason.FIRST_BYTE_TIMEOUT}:
         return TimedOutError(text, reason=str(reason))
-    if reason in _OUR_FAULT_OR_THEIRS:
+    if reason in _CERTIFICATE:
+        return CertificateError(text, reason=str(reason))
+    if reason in _NOT_THE_PROTOCOL:
         return ProtocolError(text, reason=str(reason))
     return NodeRefusedError(text, reason=str(reason or "closed"))
+
+
+def reason_of(error: UzelError) -> Reason:
+    """The name under which an error is counted."""
+    try:
+        return Reason(error.reason)
+    except ValueError:
+        return Reason.CONNECTION_LOST
 
 
 class _WrongVersionError(NetworkError):
@@ -99,7 +111,7 @@ class Login:
         on_events: Callable[[Login, list[Event]], None],
     ) -> Login:
         """Log in. Raises `NodeUnreachableError`, `TimedOutError`, `NodeRefusedError`, `VersionMismatchError`,
-        `CertificateError` or `NodeKeyChangedError`.
+        `CertificateError` or `NodeKeyChangedError`; also `StorageError` when the node's pin cannot be written.
         """
         major, minor = MAJOR, MINOR
         for _ in range(2):
@@ -146,23 +158,24 @@ class Login:
     async def _connect(self, major: int, minor: int) -> None:
         address = self.reference.address
         self.runner = runner = Runner(self._loop, self, HelloOfferer(major, minor))
+        connected = False
         try:
             async with asyncio.timeout(self._settings.handshake):
                 try:
                     await self._loop.create_connection(lambda: runner, address.host, address.port)
                 except OSError as error:
-                    self._never_connected()
                     raise NodeUnreachableError(f"{address}: {error.strerror or error}") from None
+                connected = True
                 await asyncio.shield(self._secured)
             await asyncio.shield(self._online)  # bounded by the machine's own login time
         except TimeoutError:
-            self._never_connected()
+            await self._abort(connected=connected)
             raise TimedOutError(f"{address} did not complete the handshake", reason="handshake_timeout") from None
         except BaseException:
-            self._never_connected()
+            await self._abort(connected=connected)
             raise
 
-    def _never_connected(self) -> None:
+    async def _abort(self, *, connected: bool) -> None:
         for future in (self._secured, self._online):
             if future.done():
                 future.exception()  # looked at, so that nothing warns of it
@@ -170,6 +183,8 @@ class Login:
                 future.cancel()
         if self.runner is not None:
             self.runner.abort()
+            if connected:
+                await asyncio.wait([self.closed])
 
     # -- What the runner says ---------------------------------------------------------------------------------
 
@@ -197,9 +212,9 @@ class Login:
         try:
             certificate = read_node_certificate(runner.engine.peer_certificate_der)
             trust_node(self._pins, self.reference, certificate.fingerprint)
-        except (CertificateError, NodeKeyChangedError) as error:
+        except UzelError as error:
             self._error = error
-            runner.close(Reason(error.reason), error.detail)
+            runner.close(reason_of(error), error.detail)
             return
         settings = self._settings
         if not self._secured.done():

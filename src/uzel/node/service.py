@@ -280,7 +280,7 @@ class NodeService:
             connection.go_online(certificate.uin, NodeControl(self._config.keepalive_times(), _token, now))
 
     def message(self, connection: ControlConnection, message: Message) -> None:
-        """A client says something other than ping and pong."""
+        """A client says something other than a pong."""
         self._switchboard.client_message(connection.id, message, self._loop.time())
         self._carry_out()
 

@@ -25,6 +25,8 @@ from uzel.wire import (
     Message,
     NodeList,
     NodeListRequest,
+    Ping,
+    Pong,
     Ready,
     Refuse,
     Unavailable,
@@ -210,7 +212,7 @@ class Switchboard:
             self._effects.append(Note("client_offline", caller=client.uin))
 
     def client_message(self, connection: ConnectionId, message: Message, now: float) -> None:
-        """A message other than ping and pong came on a control connection."""
+        """A message other than a pong came on a control connection."""
         client = self._registry.connection(connection)
         if client is None:
             return
@@ -224,6 +226,8 @@ class Switchboard:
                 self._step(CallStep.ACCEPT, _Step(self._call_from(caller, client.uin), now))
             case Refuse(caller=caller):
                 self._step(CallStep.REFUSE, _Step(self._call_from(caller, client.uin), now))
+            case Ping(token=token):
+                self._effects.append(Send(connection, Pong(token)))
             case NodeListRequest():
                 self._effects.append(Send(connection, NodeList(())))
             case _:
@@ -367,17 +371,15 @@ class Switchboard:
         call = step.call
         self._ringing.clear(call.pair)
         self._awaiting_data.set(call.pair, step.now)
-        held = call.callee_data
-        if held is not None:
-            call.callee_data = None
-            del self._data[held]
-            self._step(CallStep.DATA, _Step(call, step.now, data=held))
+        if call.callee_data is not None:
+            self._step(CallStep.DATA, _Step(call, step.now, data=call.callee_data))
 
     def _hold_data(self, step: _Step) -> None:
         assert step.data is not None
+        if step.data not in self._data:  # else it was early, and is held already
+            self._effects.append(Hold(step.data))
         step.call.callee_data = step.data
         self._data[step.data] = step.call
-        self._effects.append(Hold(step.data))
 
     def _send_ready(self, step: _Step) -> None:
         self._hold_data(step)

@@ -1,7 +1,7 @@
 """The control connection, inside TLS: `NodeControl` is the node's end, `ClientControl` the client's (sections 3, 4).
 
-Both answer pings and keep the connection alive by themselves. The node's end leaves every other message to the
-switchboard. The client's end keeps, for each peer, where a call stands; `CLIENT_CALLS` is that machine as a table,
+Both keep the connection alive by themselves. The node's end leaves every message but a pong to the switchboard, pings
+too: so every answer goes out in the order of what it answers. The client's end keeps, for each peer, where a call stands; `CLIENT_CALLS` is that machine as a table,
 and docs/states.md is drawn from it. The first pong proves the login (D9): the client's end pings at once and
 reports `Online` when it comes.
 """
@@ -69,9 +69,7 @@ class NodeControl(_Control):
             self._send(message)
 
     def _on_message(self, message: Message, now: float, events: list[Event]) -> None:  # noqa: ARG002
-        if isinstance(message, Ping):
-            self._send(Pong(message.token))
-        elif not isinstance(message, Pong):
+        if not isinstance(message, Pong):
             events.append(Received(message))
 
 

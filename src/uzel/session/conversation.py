@@ -101,10 +101,12 @@ class ConversationMachine(MessageMachine):
         if self.closed:
             return events
         due = self._keepalive.due(now)
-        if due is Due.END and self.wants_data:  # else the silence is our own doing: nothing was read
+        if due is Due.END and self.wants_data:
             self._fail(events, Reason.SILENCE)
         elif due is not Due.NOTHING:
             self._send(Ping(self._tokens()))
+        if due is Due.END and not self.closed:  # the silence is our own doing, nothing was read: it counts afresh
+            self._keepalive.heard(now)
         return events
 
     def _heard(self, now: float) -> None:

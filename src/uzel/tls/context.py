@@ -1,8 +1,8 @@
 """One TLS context for all connections of one kind: made once, shared by thousands.
 
 TLS 1.3 only; no tickets, no resumption, no early data; both sides show a certificate and ask for one. ALPN only
-where it is given (end to end, D29). Key agreement: OpenSSL's own order already begins with X25519MLKEM768 and falls
-back to X25519; pyOpenSSL cannot set that list, so the engine refuses any other group once it is agreed.
+where it is given (end to end, D29). Key agreement: X25519MLKEM768, asked for again (HelloRetryRequest) where the peer
+knows it and began with less, then X25519, and no other.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TypeAlias
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
+
+from uzel.tls.openssl import accept_any_certificate, restrict_groups
 
 GROUPS = frozenset({"X25519MLKEM768", "x25519"})
 """The key agreements that are accepted (D8), as OpenSSL names them."""
-MAX_CERTIFICATE_LIST = 16 * 1024
 _CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 AlpnChoice: TypeAlias = "bytes | SSL._NoOverlappingProtocols"  # noqa: SLF001 - the type has no public name
 _RELEASE_BUFFERS = 0x10
@@ -60,7 +61,8 @@ def make_context(
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(_RELEASE_BUFFERS)
-    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
+    accept_any_certificate(context)
+    restrict_groups(context, ("X25519MLKEM768", "X25519"))
     context.use_certificate(certificate)
     context.use_privatekey(private_key)
     context.check_privatekey()
@@ -74,8 +76,3 @@ def make_context(
 
         context.set_alpn_select_callback(select)
     return TlsContext(context, side)
-
-
-def _accept_any(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, ok: int) -> bool:  # noqa: ARG001
-    """Trust is not TLS's business here; it is decided after the handshake. Must never raise: that sends no alert."""
-    return True

@@ -13,11 +13,15 @@ from OpenSSL import SSL, crypto
 
 from uzel.errors import Reason
 from uzel.tls.context import GROUPS, Side, TlsContext
+from uzel.tls.openssl import fresh_buffers
 
 _READ = 16 * 1024
 """A TLS record holds at most this much plaintext."""
-_WRITE_CHUNK = 256 * 1024
+_SLICE = 32 * 1024
+"""So much is put into OpenSSL's buffers at once: they grow by copying."""
 _TAKE = 64 * 1024
+_KEEP = 4 * 1024
+"""OpenSSL's buffers keep what they once held: past this they are replaced, so that a burst leaves nothing behind."""
 _MAX_HANDSHAKE = 64 * 1024
 """Bytes of handshake that a peer may send; an honest one needs under 4 KiB."""
 _VERSION_FAULTS = frozenset(
@@ -44,12 +48,26 @@ class TlsSummary:
 class TlsEngine:
     """One end. `fault` is set at most once; after it nothing more is read."""
 
-    __slots__ = ("_connection", "_handshake_bytes", "_side", "closed", "fault", "fault_detail", "handshake_done")
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_handshake_bytes",
+        "_side",
+        "_stretched",
+        "_taken",
+        "closed",
+        "fault",
+        "fault_detail",
+        "handshake_done",
+    )
 
     def __init__(self, context: TlsContext) -> None:
         self._connection = SSL.Connection(context.context, None)
         self._side = context.side
         self._handshake_bytes = 0
+        self._stretched = True
+        self._ended = False
+        self._taken: list[bytes] = []
         self.fault: Reason | None = None
         self.fault_detail = ""
         self.handshake_done = False
@@ -68,6 +86,15 @@ class TlsEngine:
         """Take bytes from the network; returns the plaintext they bring, which may be empty."""
         if self.fault is not None or self.closed or not ciphertext:
             return b""
+        self._stretched = self._stretched or len(ciphertext) > _KEEP
+        if len(ciphertext) <= _SLICE:
+            return self._receive_slice(ciphertext)
+        view = memoryview(ciphertext)
+        return b"".join(self._receive_slice(view[start : start + _SLICE]) for start in range(0, len(view), _SLICE))
+
+    def _receive_slice(self, ciphertext: bytes | memoryview) -> bytes:
+        if self.fault is not None or self.closed:
+            return b""
         self._connection.bio_write(ciphertext)
         if not self.handshake_done:
             self._handshake_bytes += len(ciphertext)
@@ -80,32 +107,38 @@ class TlsEngine:
 
     def send(self, plaintext: bytes) -> None:
         """Encrypt; the outcome is in `data_to_send`. Only after the handshake; does nothing once closed."""
-        if self.fault is not None or not plaintext:
+        if self.fault is not None or self._ended or not plaintext:
             return
         if not self.handshake_done:
             raise RuntimeError("nothing can be sent before the handshake is done")
+        self._stretched = self._stretched or len(plaintext) > _KEEP
         view = memoryview(plaintext)
         try:
-            for start in range(0, len(view), _WRITE_CHUNK):
-                self._connection.sendall(view[start : start + _WRITE_CHUNK])
+            for start in range(0, len(view), _SLICE):
+                self._connection.sendall(view[start : start + _SLICE])
+                if len(view) > _SLICE:
+                    self._taken.append(self._connection.bio_read(_TAKE))
         except SSL.Error as error:
             self._fail_by(error)
 
     def data_to_send(self) -> bytes:
         """The ciphertext to send, once; alerts too."""
-        chunks: list[bytes] = []
+        chunks, self._taken = self._taken, []
         try:
             while True:
-                chunk = self._connection.bio_read(_TAKE if chunks else _READ + 512)
-                chunks.append(chunk)
+                chunks.append(self._connection.bio_read(_TAKE))
         except SSL.Error:  # nothing is left
             pass
+        if self._stretched and self.handshake_done and self.fault is None and not self.closed:
+            fresh_buffers(self._connection)  # both are empty: what came was read, what was written is taken
+            self._stretched = False
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def close(self) -> None:
         """Say close_notify, where the handshake was done; nothing is sent after it."""
-        if not self.handshake_done or self.fault is not None:
+        if not self.handshake_done or self.fault is not None or self._ended:
             return
+        self._ended = True
         try:
             self._connection.shutdown()
         except SSL.Error as error:

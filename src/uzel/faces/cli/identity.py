@@ -5,16 +5,16 @@ from __future__ import annotations
 import typer
 
 from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
-from uzel.faces.cli.output import json_line, say
+from uzel.faces.cli.output import json_line, put, say
 from uzel.names import ContactLink
 
 identity_app = typer.Typer(
     no_args_is_help=True,
-    help="""Your number and key.
-
-    \b
+    help="""\b
     uzel identity new --profile alice
     uzel identity show --profile alice --json
+
+    Your number and key.
     """,
     rich_markup_mode=None,
 )
@@ -27,16 +27,18 @@ def _show(profile: ProfileOption, *, as_json: bool) -> None:
     link = ContactLink(identity.uin, identity.fingerprint)
     if as_json:
         shown = {"uin": int(identity.uin), "fingerprint": str(identity.fingerprint), "link": str(link)}
-        typer.echo(json_line(shown), nl=False)
+        put(json_line(shown))
     else:
-        typer.echo(f"UIN          {int(identity.uin)}")
-        typer.echo(f"fingerprint  {identity.fingerprint}")
-        typer.echo(f"link         {link}")
+        put(f"UIN          {int(identity.uin)}\nfingerprint  {identity.fingerprint}\nlink         {link}\n")
 
 
-@identity_app.command("new")
+@identity_app.command("new", short_help="Make a new identity.")
 def new(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """Make a new identity. An existing one is never overwritten."""
+    """\b
+    uzel identity new --profile alice
+
+    Make a new identity. An existing one is never overwritten.
+    """  # noqa: D301 - \b keeps the lines of the help apart
     from uzel.store.profile import Profile  # noqa: PLC0415 - help must not load cryptography
 
     folder = profile_folder(profile)
@@ -45,7 +47,11 @@ def new(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     say(f"Back up the folder {folder} now: a lost key is a lost number, and nobody can give it back.")
 
 
-@identity_app.command("show")
+@identity_app.command("show", short_help="Show your number, fingerprint and contact link.")
 def show(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
-    """Show the number, the fingerprint and the contact link to give to others."""
+    """\b
+    uzel identity show --profile alice --json
+
+    Show the number, the fingerprint and the contact link to give to others.
+    """  # noqa: D301 - \b keeps the lines of the help apart
     _show(profile, as_json=as_json)

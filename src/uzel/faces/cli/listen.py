@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import signal
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from uzel.errors import ExitCode
 from uzel.faces.cli.options import JsonOption, NodeOption, ProfileOption, node_references, profile_folder
+from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 
 
 class Accept(StrEnum):
@@ -27,18 +29,24 @@ def listen(
     ] = Accept.ALL,
     echo: Annotated[bool, typer.Option("--echo", help="Answer every text with itself.")] = False,
 ) -> None:
-    """Stay online, accept calls and print texts as they arrive.
-
-    \b
+    """\b
     uzel listen --profile bob --node node.example:8935
     uzel listen --profile bob --node node.example:8935 --json --accept contacts
-    """
+
+    Stay online, accept calls and print texts as they arrive, until SIGTERM (exit code 0) or Ctrl-C (130).
+    """  # noqa: D301 - \b keeps the lines of the help apart
+    stop_on_signals()
+    references = node_references(node)
     from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client
     from uzel.store.profile import Profile  # noqa: PLC0415
 
-    references = node_references(node)
     opened = Profile.open(profile_folder(profile))
     listener = Listener(
         opened.identity, opened.pins, references, as_json=as_json, contacts_only=accept is Accept.CONTACTS, echo=echo
     )
-    asyncio.run(listener.run())
+    try:
+        run_until_signal(listener.run())
+    except StoppedError as stopped:
+        if stopped.number == signal.SIGTERM:
+            raise typer.Exit(ExitCode.DONE) from None
+        raise

@@ -7,11 +7,13 @@ Events: `online` {node, uin}, `incoming` {from}, `text` {from, text, at}, `close
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 
 from uzel.client import Client, Conversation, IncomingCall, WentOffline, WentOnline
-from uzel.errors import NodeKeyChangedError, UzelError
-from uzel.faces.cli.output import Emitter, json_line, now, printable, rfc3339, say
+from uzel.errors import ConversationEndedError, NodeKeyChangedError, StorageError, UzelError
+from uzel.faces.cli.emitter import Emitter
+from uzel.faces.cli.output import json_line, printable, rfc3339, say
 from uzel.identity import Identity, Pins
 from uzel.names import NodeReference
 
@@ -38,52 +40,60 @@ class Listener:
         self._echo = echo
         self._client = Client(identity, pins, nodes)
         self._client.on_event = self._on_event
-        self._emitter = Emitter()
         self._conversations: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Listen until stopped. Raises `NodeKeyChangedError` when the only node shows another key."""
+        """Listen until cancelled, or until nobody reads what is printed.
+
+        Raises `NodeKeyChangedError` when the only node shows another key, and `StorageError` when the disk behind
+        stdout refuses.
+        """
+        self._emitter = Emitter()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        answering = asyncio.create_task(self._answer())
+        answering = self._spawn(self._answer())
         try:
             async with self._client:
-                await asyncio.wait({answering, self._over}, return_when=asyncio.FIRST_COMPLETED)
-                if self._over.done():
-                    self._over.result()
+                await self._over
         except BrokenPipeError:
             pass  # whoever read our lines has gone, and so do we
+        except OSError as error:
+            raise StorageError(f"standard output: {error.strerror}") from None
         finally:
             for task in {answering, *self._conversations}:
                 task.cancel()
-            self._emitter.close()
+            await self._emitter.close()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """A task whose failure ends the command, with that failure."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._look_at)
+        return task
+
+    def _look_at(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._stop(error)
 
     def _stop(self, error: BaseException) -> None:
         if not self._over.done():
             self._over.set_exception(error)
 
     def _emit(self, human: str, **values: object) -> asyncio.Future[None]:
-        line = json_line({**values, "at": values.get("at", now())}) if self._as_json else human + "\n"
-        written = self._emitter.emit(line)
+        written = self._emitter.emit(json_line(values) if self._as_json else human + "\n")
         written.add_done_callback(self._look_at)
         return written
 
-    def _look_at(self, written: asyncio.Future[None]) -> None:
-        if not written.cancelled() and (error := written.exception()) is not None:
-            self._stop(error)
-
     def _on_event(self, event: WentOnline | WentOffline) -> None:
         if isinstance(event, WentOnline):
-            self._emit(
-                f"online at {event.node} as {int(event.uin)}", event="online", node=str(event.node), uin=int(event.uin)
-            )
+            human = f"online at {event.node} as {int(event.uin)}"
+            self._emit(human, event="online", node=str(event.node), uin=int(event.uin))
             return
         reason = CONTESTED if event.contested else event.reason
-        if event.contested:
-            say(f"uzel: {CONTESTED}; trying again in {event.retry_in:.0f} s")
         retry_in = round(event.retry_in, 3)
         self._emit(
             f"offline: {reason}; next try in {retry_in:.0f} s", event="offline", reason=reason, retry_in=retry_in
         )
+        if event.contested and self._as_json:
+            say(f"uzel: {CONTESTED}; trying again in {retry_in:.0f} s")
         if isinstance(event.error, NodeKeyChangedError) and self._single_node:
             self._stop(event.error)
 
@@ -92,30 +102,29 @@ class Listener:
             if self._contacts_only and self._pins.peer(call.uin) is None:
                 call.refuse()
                 continue
-            task = asyncio.create_task(self._converse(call))
+            task = self._spawn(self._converse(call))
             self._conversations.add(task)
             task.add_done_callback(self._conversations.discard)
 
     async def _converse(self, call: IncomingCall) -> None:
         peer = int(call.uin)
-        self._emit(f"{peer} calls", event="incoming", **{"from": peer})
+        await self._emit(f"{peer} calls", event="incoming", **{"from": peer})
         try:
             conversation = await call.accept()
         except UzelError as error:
-            self._emit(f"{peer}: {error}", event="closed", **{"from": peer}, reason=str(error.reason))
+            human = f"{peer} has gone: {printable(str(error))}"
+            await self._emit(human, event="closed", **{"from": peer}, reason=str(error.reason))
             return
-        try:
-            await self._read(conversation, peer)
-        except BrokenPipeError as error:
-            self._stop(error)
-            return
+        await self._read(conversation, peer)
         reason = conversation.end_reason or ""
-        self._emit(f"{peer} has gone", event="closed", **{"from": peer}, reason=reason)
+        human = f"{peer} has gone" + (f": {reason}" if reason else "")
+        await self._emit(human, event="closed", **{"from": peer}, reason=reason)
 
     async def _read(self, conversation: Conversation, peer: int) -> None:
         async for text in conversation:
             human = f"{peer}: {printable(text.text)}"
             await self._emit(human, event="text", **{"from": peer}, text=text.text, at=rfc3339(text.at))
-            if self._echo and conversation.is_open:
-                conversation.reply(text.text)
+            if self._echo:
+                with suppress(ConversationEndedError):  # then the text is not reported either, and comes again
+                    conversation.reply(text.text)
             text.acknowledge()

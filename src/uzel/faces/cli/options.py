@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 import typer
 
 from uzel.errors import ConfigError
@@ -36,7 +35,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line
 
 def profile_folder(given: Path | None) -> Path:
     """The given folder, or the default one."""
-    return given or Path(platformdirs.user_data_dir("uzel")) / "profile"
+    if given is not None:
+        return given
+    import platformdirs  # noqa: PLC0415 - only without --profile
+
+    return Path(platformdirs.user_data_dir("uzel")) / "profile"
 
 
 def node_references(given: list[str] | None, link: ContactLink | None = None) -> list[NodeReference]:

@@ -1,28 +1,37 @@
-"""`uzel send`: one text to one person, and whether it was delivered."""
+"""`uzel send`: one text to one person, and whether it was delivered. With `--json` one object, whatever happens."""
 
 from __future__ import annotations
 
-import asyncio
+import math
 import sys
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from uzel.errors import InvalidNameError, UzelError
+from uzel.errors import UzelError
 from uzel.faces.cli.options import JsonOption, NodeOption, ProfileOption, node_references, profile_folder
-from uzel.faces.cli.output import json_line, now
+from uzel.faces.cli.output import json_line, now, put
+from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 from uzel.names import ContactLink
 
 MAX_STDIN = 16 * 1024 * 1024
 """Bytes taken from standard input; a text is not a file."""
+INTERRUPTED = "interrupted"
 
 
 class WaitFor(StrEnum):
     """What `uzel send` waits for."""
 
     DELIVERED = "delivered"
+
+
+class TextError(UzelError):
+    """That text cannot be sent. Nothing was sent."""
+
+    reason = "text"
 
 
 def send(
@@ -38,65 +47,60 @@ def send(
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds for everything.")] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Send one text and wait until it is reported delivered.
-
-    \b
+    """\b
     uzel send --profile alice --node node.example:8935 12345678 "See you at eight"
-    date | uzel send --profile alice --node node.example:8935 'uzel:12345678?key=…' -
+    uzel send --profile alice --node node.example:8935 12345678 -- "-5 °C here"
+    date | uzel send --profile alice 'uzel:12345678?key=…&node=node.example' -
+
+    Send one text and wait until it is reported delivered.
 
     Exit codes: 0 delivered, 1 your input, 3 network or unavailable, 4 key not trusted.
-    """
+    """  # noqa: D301 - \b keeps the lines of the help apart
     del wait  # there is one thing to wait for
-    link = ContactLink.parse(to)
-    content = _from_stdin() if text == "-" else text
+    if math.isnan(timeout):
+        raise typer.BadParameter("a time-out is a number of seconds", param_hint="--timeout")
+    stop_on_signals()
+    started = time.perf_counter()
+    shown: dict[str, object] = {"event": "failed", "to": None}
     try:
-        content.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidNameError("the text is not valid UTF-8", reason="text_not_utf8") from None
+        link = ContactLink.parse(to)
+        shown["to"] = int(link.uin)
+        milliseconds = _deliver(link, text, profile, node, timeout)
+    except (UzelError, StoppedError) as error:
+        if as_json:
+            reason = str(error.reason) if isinstance(error, UzelError) else INTERRUPTED
+            passed = (time.perf_counter() - started) * 1000
+            put(json_line({**shown, "at": now(), "ms": round(passed, 3), "reason": reason}))
+        raise
+    if as_json:
+        put(json_line({**shown, "event": "delivered", "at": now(), "ms": round(milliseconds, 3), "reason": None}))
+    else:
+        put(f"delivered in {milliseconds:.0f} ms\n")
+
+
+def _deliver(link: ContactLink, text: str, profile: Path | None, node: list[str] | None, timeout: float) -> float:
     references = node_references(node, link)
-    from uzel.store.profile import Profile  # noqa: PLC0415 - help must not load cryptography
+    from uzel.faces.cli.sender import deliver  # noqa: PLC0415 - help must not load the client
+    from uzel.store.profile import Profile  # noqa: PLC0415
 
     opened = Profile.open(profile_folder(profile))
-    started = time.perf_counter()
-    error: UzelError | None = None
-    milliseconds = 0.0
+    content = _from_stdin() if text == "-" else _checked(text)
+    return run_until_signal(deliver(opened, references, link, content, timeout))
+
+
+def _checked(text: str) -> str:
     try:
-        from uzel.client import Client  # noqa: PLC0415
-
-        milliseconds = asyncio.run(_send(Client(opened.identity, opened.pins, references), link, content, timeout))
-    except UzelError as failed:
-        error = failed
-        milliseconds = (time.perf_counter() - started) * 1000
-    outcome = "delivered" if error is None else "failed"
-    if as_json:
-        reason = str(error.reason) if error else None
-        shown = {"event": outcome, "to": int(link.uin), "at": now(), "ms": round(milliseconds, 3), "reason": reason}
-        typer.echo(json_line(shown), nl=False)
-    elif error is None:
-        typer.echo(f"delivered in {milliseconds:.0f} ms")
-    if error is not None:
-        raise error
-
-
-async def _send(client: object, link: ContactLink, text: str, timeout: float) -> float:
-    from uzel.client import Client  # noqa: PLC0415 - see above
-
-    assert isinstance(client, Client)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + timeout
-    async with client:
-        await client.wait_online(timeout)
-        conversation = await client.call(link, timeout=max(0.0, until - loop.time()))
-        milliseconds = await conversation.send(text, timeout=max(0.0, until - loop.time()))
-        await conversation.close()
-    return milliseconds
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise TextError("it is not valid UTF-8", reason="text_not_utf8") from None
+    return text
 
 
 def _from_stdin() -> str:
-    data = sys.stdin.buffer.read(MAX_STDIN + 1)
+    data = sys.stdin.buffer.read(MAX_STDIN + 1) if sys.stdin is not None else b""
     if len(data) > MAX_STDIN:
-        raise InvalidNameError("standard input is longer than 16 MiB", reason="text_too_long")
+        raise TextError("standard input is longer than 16 MiB", reason="text_too_long")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidNameError("standard input is not valid UTF-8", reason="text_not_utf8") from None
+        raise TextError("standard input is not valid UTF-8", reason="text_not_utf8") from None

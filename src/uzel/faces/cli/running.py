@@ -1,0 +1,60 @@
+"""Runs a command's coroutine until it is done, or until SIGTERM or Ctrl-C.
+
+What the coroutine holds is closed in order; a second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """A signal ended the command; `exit_code` is what shells expect then."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+        self.exit_code = 128 + number
+
+
+def stop_on_signals() -> None:
+    """From now on SIGTERM and Ctrl-C raise `StoppedError`, wherever the program is."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise StoppedError(number)
+
+
+def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
+    """Run it on a loop of its own. Raises `StoppedError`, and what it raises."""
+    import asyncio  # noqa: PLC0415 - help must not load it
+
+    async def guarded() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        caught: list[int] = []
+
+        def stop(number: int) -> None:
+            if caught:
+                os._exit(128 + number)
+            caught.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if caught:
+                raise StoppedError(caught[0]) from None
+            raise
+
+    return asyncio.run(guarded())

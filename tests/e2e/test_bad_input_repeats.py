@@ -1,0 +1,113 @@
+"""A thousand repeats of bad input leave no memory behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from e2e.cases_hello import HTTP, first_bytes
+from e2e.raw_client import context, frame, pair, u32
+from e2e.raw_identity import identity, lying
+from e2e.stage import Scene, Stage, ended
+
+REPEATS = 1000
+MOST_BYTES = 64 * 1024
+WARM_UP = 100
+
+
+def control(data: bytes) -> Callable[[Scene], None]:
+    return first_bytes(data, on_data=False)
+
+
+def misplaced_inside_tls(scene: Scene) -> None:
+    client = scene.client(2)
+    client.tls_context = CONTEXT
+    client.login().send(0x30, b"\x02\x00hi")
+    client.ended()
+
+
+def a_second_key(scene: Scene) -> None:
+    client = scene.client(TAKER)
+    client.tls_context = TAKERS_CONTEXT
+    client.connect()
+    client.hello()
+    client.handshake()
+    client.ended()
+
+
+def garbage_instead_of_tls(scene: Scene) -> None:
+    client = scene.client(2)
+    client.connect()
+    client.hello()
+    client.tcp.send(bytes(64))
+    ended(client.tcp)
+
+
+def other_version(scene: Scene) -> None:
+    tcp = scene.tcp()
+    tcp.send(frame(0xCA, b"\x02\x00"))
+    assert ended(tcp) == frame(0x02, b"\x01\x00")
+
+
+def no_such_call(scene: Scene) -> None:
+    tcp = scene.tcp(data=True)
+    tcp.send(frame(0x20, pair(7, 8)))
+    ended(tcp)
+
+
+def calls_that_cannot_be(scene: Scene) -> None:
+    client = scene.client(2)
+    client.tls_context = CONTEXT
+    client.login()
+    for code, uin in ((0x03, 7), (0x03, 0), (0x06, 7), (0x08, 7)):
+        client.send(code, u32(uin))
+    client.sync()
+    client.tcp.reset()
+
+
+CONTEXT = context(identity(2), server=True)
+TAKER = lying(identity(3).uin)
+TAKERS_CONTEXT = context(TAKER, server=True)
+BAD_INPUTS: list[Callable[[Scene], None]] = [
+    control(HTTP),
+    control(frame(0x77)),
+    control(frame(0x03, u32(7))),
+    other_version,
+    no_such_call,
+    garbage_instead_of_tls,
+    misplaced_inside_tls,
+    a_second_key,
+    calls_that_cannot_be,
+]
+
+
+@pytest.mark.timeout(120)
+def test_a_thousand_repeats_leave_no_memory(stage: Stage) -> None:
+    with stage.scene() as scene:
+        bystanders = scene.node.footprint()
+
+        def once(bad: Callable[[Scene], None]) -> None:
+            inner = Scene(scene.node)
+            with contextlib.closing(inner):
+                bad(inner)
+
+        def settled() -> int:
+            Stage.settle(scene.node, bystanders)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+
+        tracemalloc.start()
+        try:
+            for number in range(WARM_UP):
+                once(BAD_INPUTS[number % len(BAD_INPUTS)])
+            before = settled()
+            for number in range(REPEATS):
+                once(BAD_INPUTS[number % len(BAD_INPUTS)])
+            grown = settled() - before
+        finally:
+            tracemalloc.stop()
+    assert grown < MOST_BYTES
