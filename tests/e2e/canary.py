@@ -7,7 +7,7 @@ import time
 
 from OpenSSL import SSL
 
-from e2e.raw_client import Address, Closed, RawClient, converse, exchange, readable
+from e2e.raw_client import Address, Closed, RawClient, converse, exchange, ready
 from e2e.raw_identity import identity
 
 PATIENCE = 10.0
@@ -44,7 +44,7 @@ class Canary(threading.Thread):
 
     def keep(self, client: RawClient) -> None:
         """Answer the node's pings; nothing else should come."""
-        while client.inbox.buffer or client.tls.pending() or readable(client.tcp):
+        while client.inbox.buffer or client.tls.pending() or ready([client.tcp]):
             code, tail = client.inbox.message()
             if code != 0x68:
                 raise AssertionError(f"the canary was told {code:02X}")

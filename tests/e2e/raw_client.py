@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from OpenSSL import SSL
 
@@ -127,11 +127,16 @@ class Tcp:
         self.socket.close()
 
 
-def readable(stream: Stream, seconds: float = 0) -> bool:
-    """Whether something has come, or comes within the time. (`select.select` knows 1,024 descriptors only.)"""
+S = TypeVar("S", bound=Stream)
+
+
+def ready(streams: list[S], seconds: float = 0) -> list[S]:
+    """Those for which something has come, or comes within the time. (`select.select` knows 1,024 descriptors only.)"""
     poll = select.poll()
-    poll.register(stream.fileno(), select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
+    for stream in streams:
+        poll.register(stream.fileno(), select.POLLIN)
+    come = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+    return [stream for stream in streams if stream.fileno() in come]
 
 
 def context(identity: RawIdentity | None, *, server: bool, max_version: int | None = None) -> SSL.Context:
@@ -228,7 +233,7 @@ def handshake_together(*ends: Tls) -> None:
     while waiting:
         if time.monotonic() > deadline:
             raise TimeoutError("the end-to-end handshake hangs")
-        for end in [end for end in waiting if readable(end, 0.01)]:
+        for end in ready(waiting, 1):
             end.feed()
             if end.advance():
                 waiting.remove(end)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import selectors
 import threading
 import time
+from functools import partial
 
 from OpenSSL import SSL
 
 from e2e.raw_client import Address, Closed, Tcp, Tls, context, frame
 from e2e.raw_identity import RawIdentity
 
-PATIENCE = 50.0
+PATIENCE = 20.0
 
 
 class Stranger:
     """One of them, driven by what comes."""
 
-    def __init__(self, identity: RawIdentity, node: Address, source: str) -> None:
-        self.identity = identity
+    def __init__(self, tls_context: SSL.Context, node: Address, source: str) -> None:
+        self.tls_context = tls_context
         self.tcp = Tcp(node, source)
         self.accepted = b""
         self.tls: Tls | None = None
@@ -38,7 +39,7 @@ class Stranger:
             part = self.tcp.socket.recv(4 - len(self.accepted))
             self.accepted += part
             if len(self.accepted) == 4:
-                self.tls = Tls(self.tcp, context(self.identity, server=True), server=True)
+                self.tls = Tls(self.tcp, self.tls_context, server=True)
             return part != b""
         if not self.secured:
             self.tls.feed()
@@ -52,31 +53,44 @@ class Stranger:
 
 
 class Swarm(threading.Thread):
-    """All of them; ends when the node has ended the last."""
+    """All of them. Whoever is ended comes again, until `over` is set; then it ends with the last."""
 
     def __init__(self, identities: list[RawIdentity], node: Address, source: str) -> None:
         super().__init__(name="swarm", daemon=True)
+        self.over = threading.Event()
         self.fault: str | None = None
         self.refused = 0
         self.served = 0
-        self._strangers = [Stranger(identity, node, source) for identity in identities]
+        self._come = partial(Stranger, node=node, source=source)
+        self._strangers = {self._come(context(identity, server=True)) for identity in identities}
 
     def run(self) -> None:
-        deadline = time.monotonic() + PATIENCE
         with selectors.DefaultSelector() as selector:
             for stranger in self._strangers:
                 selector.register(stranger.tcp, selectors.EVENT_READ, stranger)
-            while selector.get_map():
-                if time.monotonic() > deadline:
-                    self.fault = f"{len(selector.get_map())} strangers are still there"
-                    break
-                for key, _ in selector.select(1):
+            patience = float("inf")
+            while self._strangers and time.monotonic() < patience:
+                if self.over.is_set():
+                    patience = min(patience, time.monotonic() + PATIENCE)
+                for key, _ in selector.select(0.1):
                     if not key.data.on_readable():
                         selector.unregister(key.fileobj)
-                        self.refused += 1
-                        self.served += key.data.served
+                        self._ended(key.data, selector)
+        if self._strangers:
+            self.fault = f"{len(self._strangers)} strangers are still there"
+
+    def _ended(self, stranger: Stranger, selector: selectors.BaseSelector) -> None:
+        self.refused += 1
+        self.served += stranger.served
+        stranger.tcp.close()
+        self._strangers.remove(stranger)
+        if not self.over.is_set():
+            again = self._come(stranger.tls_context)
+            self._strangers.add(again)
+            selector.register(again.tcp, selectors.EVENT_READ, again)
 
     def close(self) -> None:
+        self.over.set()
         self.join(PATIENCE)
         for stranger in self._strangers:
             stranger.tcp.close()

@@ -12,7 +12,7 @@ def demo() -> None:
     Start a node and two people on this machine and watch them talk.
 
     Ends with exit code 0 only if every text was delivered, both ways.
-    """  # noqa: D301 - \b keeps the lines of the help apart
+    """
     from uzel.app.demo import run_demo  # noqa: PLC0415 - help must not load it
 
     raise typer.Exit(run_demo())

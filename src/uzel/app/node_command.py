@@ -55,7 +55,7 @@ def run_node(
     Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
 
     Once its ports listen, it prints one JSON line on stdout. IPv6 addresses go in brackets; port 0 picks a free pair.
-    """  # noqa: D301 - \b keeps the lines of the help apart
+    """
     for address in listen or ():
         split_host_port(address)
     for reference in peer or ():
@@ -87,7 +87,7 @@ def print_config() -> None:
     uzel node print-config > node.toml
 
     Print every setting with its default, as TOML.
-    """  # noqa: D301 - \b keeps the lines of the help apart
+    """
     from dataclasses import asdict  # noqa: PLC0415 - only here
 
     from uzel.node.config import NodeConfig  # noqa: PLC0415

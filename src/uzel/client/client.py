@@ -143,6 +143,8 @@ class Client:
     async def call(self, peer: ContactLink | Uin | int | str, timeout: float | None = None) -> Conversation:
         """Call someone by contact link or number; a running conversation with them is returned as it is.
 
+        Whoever calls also reads: the peer may have called in the same moment, and has texts of its own to send.
+
         Waits for the login first. With a contact link its key is required and pinned as verified. When someone
         else answers, calls again at once, three times in all. Raises `UnavailableError`, `TimedOutError` after
         `timeout` seconds (default: the setting `call`), `NotTrustedError` when the wrong one answered, and any

@@ -80,6 +80,7 @@ class Limits:
 
     half_open_per_address, half_open: connections that have not said who they are; beyond it the oldest goes.
     connections_per_address, connections: all connections; 0 takes the second from the descriptor limit.
+    data_share: the share of connections that only data connections can take.
     descriptor_reserve: descriptors kept free of connections, for pipes, files and the unexpected.
     logins_per_minute, login_burst: of one client.
     calls_per_minute, call_burst: of one client.
@@ -98,6 +99,7 @@ class Limits:
     half_open: int = _count(4096)
     connections_per_address: int = _count(1024)
     connections: int = _count(0, least=0)
+    data_share: float = _bounded(0.25, 0, 0.9)
     descriptor_reserve: int = _count(64)
     logins_per_minute: int = _count(60)
     login_burst: int = _count(60)
@@ -148,6 +150,7 @@ class NodeConfig:
             half_open=limits.half_open,
             per_address=limits.connections_per_address,
             in_all=min(limits.connections or descriptor_bound, descriptor_bound),
+            for_data=limits.data_share,
             handshake=times.handshake,
             data_hello=times.data_hello,
         )

@@ -2,7 +2,8 @@
 
 A connection is half-open until it has said who it is (control: TLS done; data: a 20 that meets a call). Beyond a
 bound the oldest half-open connection goes, so that a flood of silent ones never keeps a newcomer out; when all are
-established, the newcomer is refused. Counterpart: the shell, which closes what it is told to.
+established, the newcomer is refused. A quarter of all places is kept for data connections, so that clients who are
+there can talk however many others log in. Counterpart: the shell, which closes what it is told to.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from uzel.node.registry import ConnectionId
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBounds:
-    """Counts; times in seconds."""
+    """Counts; times in seconds. `for_data` is the share of `in_all` that control connections cannot take."""
 
     half_open_per_address: int = 256
     half_open: int = 4096
     per_address: int = 1024
     in_all: int = 16_000
+    for_data: float = 0.25
     handshake: float = 10.0
     data_hello: float = 10.0
 
@@ -43,6 +45,8 @@ class Connections:
         self._bounds = bounds
         self._networks: dict[ConnectionId, str] = {}
         self._per_network: Counts[str] = Counts()
+        self._controls: set[ConnectionId] = set()
+        self._most_controls = bounds.in_all - int(bounds.in_all * bounds.for_data)
         self._half_open: dict[str, OrderedDict[ConnectionId, None]] = {}
         self._handshakes: Deadlines[ConnectionId] = Deadlines(bounds.handshake)
         self._data_hellos: Deadlines[ConnectionId] = Deadlines(bounds.data_hello)
@@ -57,11 +61,12 @@ class Connections:
 
     def open(self, connection: ConnectionId, network: str, now: float, *, is_data: bool) -> Verdict:
         """A newcomer. Whoever is evicted must be closed; its `closed` may come before or after."""
-        excess = self._excess(network)
+        excess = self._excess(network, is_data=is_data)
         evicted = None
         if excess is not None:
             reason, from_network = excess
-            oldest = self._oldest(network if from_network else None)
+            crowded = not is_data and len(self._controls) >= self._most_controls
+            oldest = self._handshakes.oldest() if crowded else self._oldest(network if from_network else None)
             if oldest is None:
                 return Verdict(refused=reason)
             evicted = (oldest, reason)
@@ -70,6 +75,8 @@ class Connections:
         self._per_network.add(network)
         self._half_open.setdefault(network, OrderedDict())[connection] = None
         (self._data_hellos if is_data else self._handshakes).set(connection, now)
+        if not is_data:
+            self._controls.add(connection)
         return Verdict(evicted=evicted)
 
     def established(self, connection: ConnectionId) -> None:
@@ -85,6 +92,7 @@ class Connections:
         """It is gone; harmless when it already was."""
         if connection in self._networks:
             self.established(connection)
+            self._controls.discard(connection)
             self._per_network.remove(self._networks.pop(connection))
 
     def deadline(self) -> float | None:
@@ -104,7 +112,7 @@ class Connections:
     def _due(deadlines: Deadlines[ConnectionId], now: float) -> list[ConnectionId]:
         return [connection for connection, _ in takewhile(lambda item: item[1] <= now, deadlines.items())]
 
-    def _excess(self, network: str) -> tuple[Reason, bool] | None:
+    def _excess(self, network: str, *, is_data: bool) -> tuple[Reason, bool] | None:
         bounds = self._bounds
         if len(self._half_open.get(network, ())) >= bounds.half_open_per_address:
             return Reason.HALF_OPEN_ADDRESS_FULL, True
@@ -112,7 +120,7 @@ class Connections:
             return Reason.CONNECTIONS_ADDRESS_FULL, True
         if self.half_open >= bounds.half_open:
             return Reason.HALF_OPEN_FULL, False
-        if len(self) >= bounds.in_all:
+        if len(self) >= bounds.in_all or (not is_data and len(self._controls) >= self._most_controls):
             return Reason.CONNECTIONS_FULL, False
         return None
 

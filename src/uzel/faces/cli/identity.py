@@ -38,7 +38,7 @@ def new(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     uzel identity new --profile alice
 
     Make a new identity. An existing one is never overwritten.
-    """  # noqa: D301 - \b keeps the lines of the help apart
+    """
     from uzel.store.profile import Profile  # noqa: PLC0415 - help must not load cryptography
 
     folder = profile_folder(profile)
@@ -53,5 +53,5 @@ def show(profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     uzel identity show --profile alice --json
 
     Show the number, the fingerprint and the contact link to give to others.
-    """  # noqa: D301 - \b keeps the lines of the help apart
+    """
     _show(profile, as_json=as_json)

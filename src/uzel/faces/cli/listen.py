@@ -34,7 +34,7 @@ def listen(
     uzel listen --profile bob --node node.example:8935 --json --accept contacts
 
     Stay online, accept calls and print texts as they arrive, until SIGTERM (exit code 0) or Ctrl-C (130).
-    """  # noqa: D301 - \b keeps the lines of the help apart
+    """
     stop_on_signals()
     references = node_references(node)
     from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client

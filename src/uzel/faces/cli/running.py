@@ -29,7 +29,7 @@ def stop_on_signals() -> None:
         signal.signal(number, _stop)
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
+def _stop(number: int, _: FrameType | None) -> NoReturn:
     raise StoppedError(number)
 
 
