@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
@@ -92,6 +93,13 @@ class Running:
         while (event := self.event())["event"] != kind:
             pass
         return event
+
+    def talks_of(self, words: str) -> None:
+        """Wait until a line of stderr holds these words."""
+        deadline = time.monotonic() + DEADLINE
+        while not any(words in line for line in list(self.talk)):
+            assert time.monotonic() < deadline, f"never said: {words}; but {self.talk}"
+            time.sleep(0.002)
 
     def rest(self) -> list[str]:
         """What stdout still says until its end."""

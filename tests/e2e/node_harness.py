@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -136,6 +136,16 @@ class NodeThread:
         answer: queue.SimpleQueue[T] = queue.SimpleQueue()
         self.loop.call_soon_threadsafe(lambda: answer.put(question()))
         return answer.get(timeout=DEADLINE)
+
+    @contextlib.contextmanager
+    def nobody_else_listening(self) -> Iterator[None]:
+        """Keep the log from whoever keeps records (pytest does, also of loggers that do not propagate)."""
+        logger = logging.getLogger("uzel.node")
+        handlers, logger.handlers = logger.handlers, [self.log]
+        try:
+            yield
+        finally:
+            logger.handlers = handlers
 
     def claim(self, uin: int, fingerprint: bytes) -> None:
         """Have the node know this UIN under this key."""

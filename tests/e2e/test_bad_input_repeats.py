@@ -87,7 +87,7 @@ BAD_INPUTS: list[Callable[[Scene], None]] = [
 
 @pytest.mark.timeout(120)
 def test_a_thousand_repeats_leave_no_memory(stage: Stage) -> None:
-    with stage.scene() as scene:
+    with stage.scene() as scene, scene.node.nobody_else_listening():
         bystanders = scene.node.footprint()
 
         def once(bad: Callable[[Scene], None]) -> None:

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
-from e2e.cli_harness import Started, children, until_gone, uzel
+from e2e.cli_harness import DEADLINE, Running, uzel
+
+
+def children(pid: int) -> list[int]:
+    """The ids of a process's children, oldest first."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def until_gone(pid: int) -> None:
+    """Wait until there is no such process; one that only waits to be collected is gone."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        if state == "Z":
+            return
+        assert time.monotonic() < deadline, f"process {pid} is still there"
+        time.sleep(0.005)
+
+
+def story_until(demo: Running, words: str) -> None:
+    while words not in demo.line():
+        pass
 
 
 def test_the_story() -> None:
     outcome = uzel("demo")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
     for words in (
         "is online at 127.0.0.1:",
         "Alice  calls ",
@@ -24,35 +50,28 @@ def test_the_story() -> None:
         "Node  saw ",
         "Every text was delivered, both ways.",
     ):
-        assert words in outcome.out
-
-
-def story_until(demo: Started, words: str) -> None:
-    while words not in demo.next_line():
-        pass
+        assert words in outcome.stdout
 
 
 @pytest.mark.parametrize(("words", "victim"), [("Node  listens", 0), ("Bob  is online", 1)], ids=["node", "Bob"])
 def test_it_fails_when_a_process_dies(words: str, victim: int) -> None:
-    with Started("demo") as demo:
+    with Running("demo") as demo:
         story_until(demo, words)
-        started = children(demo.pid)
+        started = children(demo.process.pid)
         os.kill(started[victim], signal.SIGKILL)
-        outcome = demo.end()
-        assert outcome.code == 2
-        assert outcome.sentence().startswith("The demo failed: ")
+        assert demo.wait() == 2
+        assert [line.startswith("The demo failed: ") for line in demo.talk] == [True]
         for pid in started:
             until_gone(pid)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_all_of_it(number: int, code: int) -> None:
-    with Started("demo") as demo:
+def test_a_signal_ends_all_of_it(number: signal.Signals, code: int) -> None:
+    with Running("demo") as demo:
         story_until(demo, "Node  listens")
-        started = children(demo.pid)
+        started = children(demo.process.pid)
         assert started
-        demo.signal(number)
-        outcome = demo.end()
-        assert (outcome.code, outcome.err) == (code, "")
+        assert demo.end(number) == code
+        assert demo.talk == []
         for pid in started:
             until_gone(pid)

@@ -16,8 +16,8 @@ from e2e.cli_harness import uzel
 )
 def test_help_starts_with_examples(command: str) -> None:
     outcome = uzel(*command.split(), "--help")
-    assert (outcome.code, outcome.err) == (0, "")
-    usage, empty, example, *_ = outcome.out.splitlines()
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    usage, empty, example, *_ = outcome.stdout.splitlines()
     assert usage.startswith(f"Usage: uzel {command}".rstrip())
     assert empty == ""
     assert example.startswith(f"  uzel {command}".rstrip())
@@ -37,5 +37,5 @@ def test_help_loads_little_and_is_quick() -> None:
 
 def test_version() -> None:
     outcome = uzel("--version")
-    assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("uzel 0.")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert outcome.stdout.startswith("uzel 0.")
