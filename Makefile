@@ -24,7 +24,7 @@ run: setup  ## Set up, then show a whole conversation: a node and two people
 
 test: setup-test lint  ## Set up, then run every check: format, lint, types, import rules, tests
 	@echo "== tests (pytest)"
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 --dist loadfile
 	@echo "== all checks passed"
 
 lint: setup-test  ## Format, lint, types and import rules alone

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -76,7 +77,7 @@ async def _demo() -> None:
             reference = f"{address},{fingerprint}"
             alice_told, bob_told = await _while_it_lives(node, _talk(alice_folder, bob_folder, link, reference))
             _check(alice_told, bob_told)
-            node.send_signal(signal.SIGTERM)
+            _send(node, signal.SIGTERM)
             _tell_what_the_node_saw(await seen)
             if await node.wait() != 0:
                 raise DemoFailedError("the node did not end cleanly")
@@ -120,8 +121,7 @@ async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]
     try:
         yield process
     except BaseException:
-        with suppress(ProcessLookupError):
-            process.terminate()
+        _send(process, signal.SIGTERM)
         raise
     finally:
         assert process.stdin is not None
@@ -129,8 +129,15 @@ async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]
         try:
             await asyncio.wait_for(process.wait(), 5)
         except TimeoutError:
-            process.kill()
+            _send(process, signal.SIGKILL)
             await process.wait()
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """By its id: the process's own method would collect a dead child before asyncio does, and confuse it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 @asynccontextmanager

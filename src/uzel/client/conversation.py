@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 from uzel.client.settings import ClientSettings
-from uzel.errors import ConversationEndedError, Reason, TimedOutError
+from uzel.errors import ConversationEndedError, RateLimitedError, Reason, TimedOutError
 from uzel.identity import PeerTrust
 from uzel.net.runner import Runner
 from uzel.session.conversation import ConversationMachine, IncomingText, Ponged
@@ -107,8 +107,11 @@ class Conversation:
 
     def reply(self, text: str) -> None:
         """Send a text without waiting. If this conversation breaks first, the next one with this peer sends it, first
-        and in order (D27). Raises `ConversationEndedError` when it has ended already.
+        and in order (D27). Raises `ConversationEndedError` when it has ended already, and `RateLimitedError` when the
+        peer has left more than the setting `unreported` without a report.
         """
+        if self._unreported.waiting_bytes > self._settings.unreported:
+            raise RateLimitedError("this peer reports nothing of what it was sent")
         self._queue(text, self._progress.set)
 
     def __aiter__(self) -> AsyncIterator[Text]:

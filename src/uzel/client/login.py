@@ -13,7 +13,6 @@ from collections.abc import Callable
 from uzel.client.settings import ClientSettings
 from uzel.errors import (
     CertificateError,
-    NetworkError,
     NodeRefusedError,
     NodeUnreachableError,
     ProtocolError,
@@ -70,14 +69,6 @@ def reason_of(error: UzelError) -> Reason:
         return Reason.CONNECTION_LOST
 
 
-class _WrongVersionError(NetworkError):
-    """The node answered 02 with this version."""
-
-    def __init__(self, major: int, minor: int) -> None:
-        super().__init__(f"version {major}.{minor}")
-        self.major, self.minor = major, minor
-
-
 class Login:
     """Owner of the runner of one control connection. Make one with `open`."""
 
@@ -96,6 +87,7 @@ class Login:
         self._report = on_events
         self._loop = asyncio.get_running_loop()
         self._error: UzelError | None = None
+        self._answered = (MAJOR, MINOR)
         self._online: asyncio.Future[None] = self._loop.create_future()
         self._secured: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[UzelError] = self._loop.create_future()
@@ -118,10 +110,10 @@ class Login:
             login = cls(reference, pins, settings, context, on_events)
             try:
                 await login._connect(major, minor)
-            except _WrongVersionError as error:
-                if error.major != MAJOR:
-                    break
-                major, minor = error.major, error.minor  # D5: once more with that version
+            except VersionMismatchError:
+                if login._answered[0] != MAJOR:
+                    raise
+                major, minor = login._answered  # D5: once more with that version
             else:
                 return login
         raise VersionMismatchError(f"node {reference.address}")
@@ -198,7 +190,8 @@ class Login:
                     runner.start_tls(self._context, hello.rest())
                     return
                 case HelloRefused(major=major, minor=minor):
-                    self._error = _WrongVersionError(major, minor)
+                    self._answered = (major, minor)
+                    self._error = VersionMismatchError(f"node {self.reference.address}: version {major}.{minor}")
                     runner.close(Reason.VERSION_MISMATCH)
                     return
                 case Online():

@@ -1,9 +1,9 @@
 """The control connection, inside TLS: `NodeControl` is the node's end, `ClientControl` the client's (sections 3, 4).
 
 Both keep the connection alive by themselves. The node's end leaves every message but a pong to the switchboard, pings
-too: so every answer goes out in the order of what it answers. The client's end keeps, for each peer, where a call stands; `CLIENT_CALLS` is that machine as a table,
-and docs/states.md is drawn from it. The first pong proves the login (D9): the client's end pings at once and
-reports `Online` when it comes.
+too: so every answer goes out in the order of what it answers. The client's end keeps, for each peer, where a call
+stands; `CLIENT_CALLS` is that machine as a table, and docs/states.md is drawn from it. The first pong proves the
+login (D9): the client's end pings at once and reports `Online` when it comes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One TLS context for all connections of one kind: made once, shared by thousands.
 
-TLS 1.3 only; no resumption, no early data (docs/decisions, 7, on tickets); both sides show a certificate and ask for one. ALPN only
-where it is given (end to end, D29). Key agreement: X25519MLKEM768, asked for again (HelloRetryRequest) where the peer
-knows it and began with less, then X25519, and no other.
+TLS 1.3 only; no resumption, no early data (docs/decisions, 7, on tickets); both sides show a certificate and ask for
+one. ALPN only where it is given (end to end, D29). Key agreement: X25519MLKEM768, asked for again (HelloRetryRequest)
+where the peer knows it and began with less, then X25519, and no other.
 """
 
 from __future__ import annotations

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 
 from uzel.client import Client, Conversation, IncomingCall, WentOffline, WentOnline
-from uzel.errors import ConversationEndedError, NodeKeyChangedError, StorageError, UzelError
+from uzel.errors import ConversationEndedError, NodeKeyChangedError, RateLimitedError, StorageError, UzelError
 from uzel.faces.cli.emitter import Emitter
 from uzel.faces.cli.output import json_line, printable, rfc3339, say
 from uzel.identity import Identity, Pins
@@ -125,6 +124,11 @@ class Listener:
             human = f"{peer}: {printable(text.text)}"
             await self._emit(human, event="text", **{"from": peer}, text=text.text, at=rfc3339(text.at))
             if self._echo:
-                with suppress(ConversationEndedError):  # then the text is not reported either, and comes again
+                try:
                     conversation.reply(text.text)
+                except RateLimitedError:  # it takes no echo: it gets no report either
+                    await conversation.close()
+                    return
+                except ConversationEndedError:
+                    continue  # then the text is not reported either, and comes again
             text.acknowledge()
