@@ -22,6 +22,7 @@ from client.client_world import (
 )
 from uzel.client import Client, Conversation, IncomingCall
 from uzel.errors import ConversationEndedError, NetworkError, Reason, TimedOutError, UnavailableError
+from uzel.identity import MemoryPins
 from uzel.names import Uin
 from uzel.node.config import Times
 from uzel.node.control_connection import ControlConnection
@@ -169,7 +170,7 @@ def test_a_call_times_out_and_a_later_one_works() -> None:
 def test_a_cancelled_call_leaves_nothing_at_whatever_moment() -> None:
     async def story() -> None:
         async with (
-            world(times=Times(data=0.1)) as w,
+            world(times=Times(data=0.5)) as w,
             w.online(ALICE, BOB) as (alice, bob),
             serving(bob),
         ):
@@ -192,7 +193,7 @@ def test_an_answer_that_lapsed_does_not_fail_the_next_call() -> None:
     """07 comes after the caller gave up (D15): the node is silent to its next 03 until that call's time has passed."""
 
     async def story() -> None:
-        async with world(times=Times(data=0.2)) as w, w.online(ALICE, BOB) as (alice, bob), serving(bob):
+        async with world(times=Times(data=0.5)) as w, w.online(ALICE, BOB) as (alice, bob), serving(bob):
             calling = asyncio.create_task(alice.call(bob.uin))
             await until("03 is sent", lambda: alice._calls._set_ups)
             calling.cancel()
@@ -204,7 +205,7 @@ def test_an_answer_that_lapsed_does_not_fail_the_next_call() -> None:
 
 def test_a_cancelled_accept_leaves_nothing() -> None:
     async def story() -> None:
-        async with world(times=Times(data=0.1)) as w, w.online(ALICE, BOB) as (alice, bob):
+        async with world(times=Times(data=0.5)) as w, w.online(ALICE, BOB) as (alice, bob):
             for moment in range(1, 40, 4):
                 calling = asyncio.create_task(alice.call(bob.uin))
                 incoming = await anext(bob.calls())
@@ -260,6 +261,7 @@ def test_calls_that_nobody_looks_at() -> None:
                 await calling
             await until("05 came", lambda: not bob._arrivals[0].is_ringing)
             again = asyncio.create_task(carol.call(bob.uin))  # the one that ended makes room
+            await until("04 came", lambda: bob._arrivals[0].uin == carol.uin)
             incoming = await anext(bob.calls())
             assert incoming.uin == carol.uin
             await incoming.accept()
@@ -325,6 +327,27 @@ def test_a_peer_that_lost_the_conversation_calls_again() -> None:
                 await second.send("two")
                 assert list(conversations(bob).values()) == served.conversations[1:]
             assert served.texts == ["one", "two"]
+
+    run(story)
+
+
+def test_a_peer_begins_afresh_while_we_are_about_to_join() -> None:
+    """04 X comes while our own call of X is under way: it is accepted, and whoever waits gets its outcome (D14)."""
+
+    async def story() -> None:
+        strangers = MemoryPins()  # so that Alice is busy with Bob's key for a while
+        async with world() as w, w.online(ALICE, pins=strangers) as (alice,), w.online(BOB) as (bob,):
+            calling = asyncio.create_task(alice.call(bob.uin))
+            lost = await (await anext(bob.calls())).accept()
+            assert not calling.done()
+            conversations(bob).clear()
+            theirs = await bob.call(alice.uin)
+            ours = await calling
+            await lost.wait_closed()
+            sending = asyncio.create_task(ours.send("hello"))
+            (await anext(theirs)).acknowledge()
+            await sending
+            assert not alice._arrivals
 
     run(story)
 

@@ -25,7 +25,7 @@ from uzel.identity import MemoryPins
 from uzel.names import NodeAddress, NodeReference
 from uzel.session.keepalive import KeepaliveTimes
 from uzel.session.redial import RedialTimes
-from uzel.wire import Accepted, VersionMismatch, encode
+from uzel.wire import Accepted, ClientHello, VersionMismatch, encode
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -117,6 +117,26 @@ def test_what_is_no_node(answer: Answer, error: type[UzelError]) -> None:
                 assert why.value.exit_code == ExitCode.NETWORK
                 with pytest.raises(error):
                     await alice.call(identity(BOB).uin, timeout=0.01)
+
+    run(story)
+
+
+def test_a_node_of_another_minor_is_dialled_once_more_with_it() -> None:
+    """D5."""
+
+    async def story() -> None:
+        hellos: list[bytes] = []
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            hellos.append(await reader.readexactly(4))
+            await is_always_of_version_1_7(reader, writer)
+
+        async with fake_node(answer) as node:
+            alice = Client(identity(ALICE), MemoryPins(), [node], changed(redial=RedialTimes(first=60)))
+            events = Events(alice)
+            async with alice:
+                await until("an attempt failed", lambda: events.offline)
+        assert hellos == [encode(ClientHello(1, 0)), encode(ClientHello(1, 7))]
 
     run(story)
 

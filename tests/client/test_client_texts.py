@@ -163,6 +163,7 @@ def test_the_conversation_ends_while_texts_wait() -> None:
             ours, theirs = await talk(alice, bob)
             sending = [asyncio.create_task(ours.send("x" * 200)) for _ in range(3)]  # the others wait for room
             await anext(theirs)
+            assert len(alice._calls._unreported[bob.uin]) == 1
             pinging = asyncio.create_task(ours.ping())
             await theirs.close()
             for task in (*sending, pinging):

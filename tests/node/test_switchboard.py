@@ -258,6 +258,8 @@ def test_draining_ends_set_ups_and_takes_no_calls() -> None:
     assert story.told_unavailable() == {(A, B), (B, A)}
     story.call(A, B)
     assert story.take() == [(A, Unavailable(B))]
+    story.call(A, C)  # they are talking: a call that cannot be does not end that
+    assert story.take() == [(A, Unavailable(C))]
     assert story.reasons() == {Reason.NODE_STOPPING}
     assert story.switchboard.counts()["conversations"] == 1
 

@@ -278,7 +278,7 @@ class Switchboard:
             self._step(CallStep.CALL_BY_CALLER if by_caller else CallStep.CALL_BY_CALLEE, _Step(call, now))
             return
         refusal = Reason.CALL_RATE if not within_rate else self._refusal(client, callee)
-        if refusal is Reason.CALL_RATE:
+        if refusal in {Reason.CALL_RATE, Reason.NODE_STOPPING}:  # a conversation that runs goes on
             self._refuse_call(client, callee, refusal)
             return
         if call is not None:
