@@ -85,7 +85,6 @@ class Reason(StrEnum):
     NODE_KEY_CHANGED = "node_key_changed"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
     LOGIN_TIMEOUT = "login_timeout"
-    NOT_A_CONTACT = "not_a_contact"
 
 
 class ExitCode(IntEnum):

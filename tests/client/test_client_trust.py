@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -65,8 +66,9 @@ def test_the_right_one_answers_the_second_time() -> None:
         async with world() as w, w.online(ALICE, BOB) as (alice, bob):
             answers_as(bob, identity(MALLORY))
             calling = asyncio.create_task(alice.call(bob.uin))
-            first = await (await anext(bob.calls())).accept()
-            await first.wait_closed()
+            first = await anext(bob.calls())
+            with suppress(ConversationEndedError):  # Alice may hang up before, or just after, Bob has checked her key
+                await (await first.accept()).wait_closed()
             answers_as(bob, identity(BOB))
             second = await (await anext(bob.calls())).accept()
             assert (await calling).peer.uin == bob.uin

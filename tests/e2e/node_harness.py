@@ -175,10 +175,14 @@ def known_state(path: Path) -> None:
     node.stop()
 
 
+PATIENT = dict.fromkeys(("handshake", "data_hello", "ring", "data", "drain"), 4 * DEADLINE)
+"""Times far beyond a test's own patience: what is left behind must not be tidied up by them before it is seen."""
+GENEROUS = dict.fromkeys(("logins_per_minute", "login_burst", "calls_per_minute", "call_burst"), 1_000_000)
+
+
 def config_of(times: dict[str, float], limits: dict[str, int | bool]) -> NodeConfig:
-    """A configuration with rates out of the way, unless they are named."""
-    generous = dict.fromkeys(("logins_per_minute", "login_burst", "calls_per_minute", "call_burst"), 1_000_000)
-    return msgspec.convert({"times": times, "limits": {**generous, **limits}}, NodeConfig)
+    """A configuration with times and rates out of the way, unless they are named."""
+    return msgspec.convert({"times": {**PATIENT, **times}, "limits": {**GENEROUS, **limits}}, NodeConfig)
 
 
 class NodeProcess:

@@ -30,7 +30,6 @@ NOT_A_NODES = {
     Reason.NODE_KEY_CHANGED: "a client's pin",
     Reason.FIRST_BYTE_TIMEOUT: "end to end",
     Reason.LOGIN_TIMEOUT: "a client waits for its pong",
-    Reason.NOT_A_CONTACT: "a client's policy",
 }
 """Reasons that only a client meets, and why."""
 

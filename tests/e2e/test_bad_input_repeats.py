@@ -100,14 +100,20 @@ def test_a_thousand_repeats_leave_no_memory(stage: Stage) -> None:
             gc.collect()
             return tracemalloc.get_traced_memory()[0]
 
-        tracemalloc.start()
+        tracemalloc.start(6)
         try:
             for number in range(WARM_UP):
                 once(BAD_INPUTS[number % len(BAD_INPUTS)])
             before = settled()
+            s1 = tracemalloc.take_snapshot()
             for number in range(REPEATS):
                 once(BAD_INPUTS[number % len(BAD_INPUTS)])
             grown = settled() - before
+            s2 = tracemalloc.take_snapshot()
+            for x in s2.compare_to(s1, "traceback")[:5]:
+                print("DIFF", x.size_diff, x.count_diff)
+                print("\n".join(x.traceback.format()[-8:]))
+            print("GROWN", grown)
         finally:
             tracemalloc.stop()
     assert grown < MOST_BYTES

@@ -8,16 +8,16 @@ accepted. Rules: D13 (a peer that calls while we talk), D14 (glare), D27 (unrepo
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 
 from uzel.client.conversation import Conversation
 from uzel.client.data_connection import DataConnection
 from uzel.client.events import IncomingCall
-from uzel.client.login import Login, token
+from uzel.client.login import Login, reason_of, token
+from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import ClientClosedError, NetworkError, PeerKeyChangedError, Reason, UnavailableError, UzelError
+from uzel.errors import ClientClosedError, NetworkError, PeerKeyChangedError, UnavailableError, UzelError
 from uzel.identity import Identity, PeerTrust, Pins
 from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.session.control import CallAnswered, CallArrived, CallFailed, CallReady, PeerEvent, Step
@@ -57,7 +57,7 @@ class Calls:
         identity: Identity,
         pins: Pins,
         settings: ClientSettings,
-        counters: Counter[Reason],
+        counters: Reasons,
         arrived: Callable[[IncomingCall], bool],
     ) -> None:
         self._identity = identity
@@ -223,6 +223,7 @@ class Calls:
             conversation = await self._begin(data, peer, trust)
         except UzelError as error:
             await data.abort()
+            self._counters.note(reason_of(error))
             login.step(peer, Step.GIVE_UP)
             self._fail(peer, set_up, error)
         except BaseException:

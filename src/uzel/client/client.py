@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +20,12 @@ from uzel.client.calls import Calls
 from uzel.client.conversation import Conversation, Text
 from uzel.client.events import IncomingCall, WentOffline, WentOnline
 from uzel.client.login import Login, reason_of
+from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
 from uzel.errors import (
     ClientClosedError,
     NetworkError,
     NotTrustedError,
-    Reason,
     TimedOutError,
     UzelError,
 )
@@ -54,7 +54,7 @@ class Client:
         if not nodes:
             raise ValueError("a client needs at least one node")
         self.on_event: Callable[[WentOnline | WentOffline], None] | None = None
-        self.counters: Counter[Reason] = Counter()
+        self.counters = Reasons()
         self._identity = identity
         self._pins = pins
         self._nodes = tuple(nodes)
@@ -207,9 +207,8 @@ class Client:
     async def _serve_call(self, call: IncomingCall, handler: TextHandler) -> None:
         try:
             conversation = await call.accept()
-        except UzelError as error:
-            self.counters[reason_of(error)] += 1
-            return
+        except UzelError:
+            return  # counted where it happened
         try:
             async for text in conversation:
                 await handler(conversation, text)
@@ -266,7 +265,7 @@ class Client:
         if more_nodes and not self._redial.contested:
             delay = min(delay, self._settings.redial.first)
         self._failure = error
-        self.counters[reason_of(error)] += 1
+        self.counters.note(reason_of(error))
         self._tell(WentOffline(str(error.reason), delay, self._redial.contested, error))
         self._announce()
         self._retry_now.clear()

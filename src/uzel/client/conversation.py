@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
+from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
 from uzel.errors import ConversationEndedError, RateLimitedError, Reason, TimedOutError
 from uzel.identity import PeerTrust
@@ -51,7 +52,7 @@ class Conversation:
         unreported: Unreported,
         settings: ClientSettings,
         *,
-        counters: Counter[Reason],
+        counters: Reasons,
         on_ended: Callable[[Conversation], None],
     ) -> None:
         assert runner.engine is not None
@@ -180,7 +181,7 @@ class Conversation:
         """It has ended."""
         self.end_reason = str(reason or "")
         if reason is not None:
-            self._counters[reason] += 1
+            self._counters.note(reason)
         for outgoing in self._sending:
             outgoing.withdrawn = True
         error = ConversationEndedError(f"reason: {reason}" if reason else "closed by the other side")
