@@ -26,21 +26,27 @@ class Canary(threading.Thread):
         self.rounds = 0
         self.slowest = 0.0
         self.fault: BaseException | None = None
+        self.still = threading.Lock()
+        """Whoever holds it has the canary wait between two rounds."""
         self._over = threading.Event()
         self.start()
 
     def run(self) -> None:
         try:
             while not self._over.wait(0.005):
-                began = time.monotonic()
-                exchange(self.ours, self.theirs, f"there {self.rounds}")
-                exchange(self.theirs, self.ours, f"and back {self.rounds}")
-                for client in (self.caller, self.callee):
-                    self.keep(client)
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                self.rounds += 1
+                with self.still:
+                    self.round()
         except (Closed, OSError, SSL.Error, AssertionError) as fault:
             self.fault = fault
+
+    def round(self) -> None:
+        began = time.monotonic()
+        exchange(self.ours, self.theirs, f"there {self.rounds}")
+        exchange(self.theirs, self.ours, f"and back {self.rounds}")
+        for client in (self.caller, self.callee):
+            self.keep(client)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.rounds += 1
 
     def keep(self, client: RawClient) -> None:
         """Answer the node's pings; nothing else should come."""
