@@ -10,6 +10,11 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# These machines are shared and noisy: no test asserts a time, property tests included.
+settings.register_profile("uzel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("uzel")
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

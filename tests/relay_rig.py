@@ -103,7 +103,7 @@ class World:
         """Play the scene; afterwards no descriptor may be left and no pipe be out."""
 
         async def play() -> None:
-            await asyncio.wait_for(scene(), 20)
+            await asyncio.wait_for(scene(), 50)
 
         factory = uvloop.new_event_loop if self.loops == "uvloop" else asyncio.new_event_loop
         factory().close()  # the first uvloop opens descriptors that the process keeps
@@ -121,7 +121,7 @@ class World:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):  # a lost window update on a loaded machine takes its time
         while True:
             if condition():
                 return
