@@ -1,8 +1,9 @@
 """Who may say what to a node, on which connection, in which state, and how often: one table (ARCHITECTURE.md, rule 5).
 
-The framer refuses what the wire's own table does not allow on a channel (D6); this table adds the state that the
-connection must be in and the rate. It is enforced at one point (`Switchboard.client_message` and
-`Switchboard.data_hello` look their rule up here) and walked whole by one test.
+The framer refuses what the wire's own table does not allow on a channel (D6); a test holds the two tables together.
+The state follows from where a channel is read at all: hellos on a new connection, control messages only once the
+client is registered. The rate is enforced at one point, `Switchboard.client_message`. The end-to-end tests walk the
+table whole: every message, on every connection to a node, in every state of a call.
 """
 
 from __future__ import annotations
@@ -29,9 +30,7 @@ class ConnectionState(StrEnum):
     """Where a connection to a node stands. Nothing inside TLS is read before the client is registered (D9)."""
 
     CONNECTED = "connected"
-    SECURING = "securing"
     ONLINE = "online"
-    JOINED = "joined"
 
 
 class RateName(StrEnum):
