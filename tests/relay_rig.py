@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import select
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -160,8 +161,13 @@ async def receive_all(sock: socket.socket) -> bytes:
 
 
 def stalled(pair: Pair) -> bool:
+    """The relay waits for b's room and there is none. It may hold nothing: the last bytes it had just fitted in."""
     way = pair.relay._ways[0]
-    return way.blocked and bool(way.held or way.in_pipe)
+    if not way.blocked:
+        return False
+    poll = select.poll()
+    poll.register(way.sink.fileno(), select.POLLOUT)
+    return not poll.poll(0)
 
 
 async def stuff(pair: Pair) -> int:
@@ -178,6 +184,15 @@ async def stuff(pair: Pair) -> int:
 
     await until(stuck)
     return sent
+
+
+async def stuff_hands(pair: Pair) -> None:
+    """The same, until the relay also holds something that it could not pass on."""
+    way = pair.relay._ways[0]
+    await stuff(pair)
+    while not (way.held or way.in_pipe):
+        await receive(pair.b, 300_000)
+        await stuff(pair)
 
 
 async def stall(pair: Pair) -> int:

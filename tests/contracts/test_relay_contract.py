@@ -22,6 +22,7 @@ from relay_rig import (
     send_in_pieces,
     stall,
     stuff,
+    stuff_hands,
     until,
 )
 from uzel.errors import Reason
@@ -194,7 +195,7 @@ def test_a_reader_that_stops_holds_little_and_hinders_nobody(world: World) -> No
 def test_the_end_is_seen_behind_a_reader_that_stops_and_the_drain_time_closes(world: World) -> None:
     async def scene() -> None:
         pair = Pair(world, QUICK)
-        await stuff(pair)
+        await stuff_hands(pair)
         if world.kind == "tcp":  # a FIN would wait behind bytes that the closed window keeps back; a reset does not
             pair.a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         pair.a.close()

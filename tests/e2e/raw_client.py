@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
@@ -156,10 +157,14 @@ def context(identity: RawIdentity | None, *, server: bool, max_version: int | No
 
 
 class Tls:
-    """TLS in memory over any stream. `receive` gives plaintext; what TLS itself refuses raises `SSL.Error`."""
+    """TLS in memory over any stream. `receive` gives plaintext; what TLS itself refuses raises `SSL.Error`.
+
+    One thread may send while another receives: the lock is held around OpenSSL, never while waiting for bytes to come.
+    """
 
     def __init__(self, below: Stream, tls_context: SSL.Context, *, server: bool) -> None:
         self.below = below
+        self._lock = threading.RLock()
         self.connection = SSL.Connection(tls_context, None)
         if server:
             self.connection.set_accept_state()
@@ -193,21 +198,24 @@ class Tls:
 
     def send(self, data: bytes) -> None:
         for start in range(0, len(data), 65536):
-            self.connection.sendall(data[start : start + 65536])
-            self.flush()
+            with self._lock:
+                self.connection.sendall(data[start : start + 65536])
+                self.flush()
 
     def receive(self) -> bytes:
         while True:
-            try:
-                return bytes(self.connection.recv(65536))
-            except SSL.WantReadError:
-                self.flush()
-            except SSL.ZeroReturnError:
-                return b""
+            with self._lock:
+                try:
+                    return bytes(self.connection.recv(65536))
+                except SSL.WantReadError:
+                    self.flush()
+                except SSL.ZeroReturnError:
+                    return b""
             data = self.below.receive()
             if not data:
                 return b""
-            self.connection.bio_write(data)
+            with self._lock:
+                self.connection.bio_write(data)
 
     def pending(self) -> bool:
         """True when plaintext waits that no socket will announce."""

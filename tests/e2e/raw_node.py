@@ -42,7 +42,6 @@ class Session:
         self.tcp = tcp
         self.uin = 0
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._sending = threading.Lock()
 
     def serve(self) -> None:
         """Hello, TLS, then every message to the script, until the connection ends."""
@@ -67,8 +66,7 @@ class Session:
             self.node.script(self, code, tail)
 
     def send(self, code: int, tail: bytes = b"") -> None:
-        with self._sending:
-            self.tls.send(frame(code, tail))
+        self.tls.send(frame(code, tail))
 
     def next(self, code: int) -> bytes:
         """Wait for the client's next message with this code; others before it are dropped."""
