@@ -28,7 +28,8 @@ NODE = """\
 ## A node's
 
 In the file given with `uzel node run --config FILE`, in TOML; `uzel node print-config` prints all of them. `listen` at
-the top level is a list of `"HOST:PORT"`; `--listen` on the command line replaces it.
+the top level is a list of `"HOST:PORT"`, `peers` one of `"HOST:PORT"` or `"HOST:PORT,FINGERPRINT"`: the nodes that this
+one links to. `--listen` and `--peer` on the command line replace them.
 
 """
 CLIENT = """\

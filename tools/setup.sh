@@ -136,8 +136,10 @@ install_everything() {
     $venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 }
 
-if [ "$purpose" = test ] && ! command -v ip >/dev/null 2>&1; then
-    debian_package iproute2 "the end-to-end tests need the command ip"
+needs_command() { command -v "$1" >/dev/null 2>&1 || debian_package "$2" "the end-to-end tests need the command $1"; }
+if [ "$purpose" = test ]; then
+    needs_command ip iproute2
+    needs_command nft nftables
 fi
 asked=$constraints
 if ! is_ready; then

@@ -1,6 +1,6 @@
 """Writes docs/states.md from the tables of the machines, so that the drawings cannot drift from the program.
 
-Run it after every change of `session.calls.NODE_CALLS` or `session.control.CLIENT_CALLS`. With `--check` it writes
+Run it after every change of the tables in `session.calls` or `session.control.CLIENT_CALLS`. With `--check` it writes
 nothing and exits 1 when the file differs.
 """
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from uzel.node.policy import POLICY
-from uzel.session.calls import NODE_CALLS
+from uzel.session.calls import CALLS_AWAY, NODE_CALLS, CallState, CallStep, CallTransition
 from uzel.session.control import CLIENT_CALLS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "states.md"
@@ -33,12 +33,12 @@ def diagram(rows: list[tuple[str, str, str]]) -> list[str]:
     return ["```mermaid", "stateDiagram-v2", *lines, "```", ""]
 
 
-def node_calls() -> list[str]:
-    """The call at the node."""
-    lines = ["## A call at the node", ""]
-    lines += diagram([(state, step, row.next) for (state, step), row in NODE_CALLS.items() if state != row.next])
+def node_calls(title: str, table: dict[tuple[CallState, CallStep], CallTransition]) -> list[str]:
+    """One of the two calls at the node."""
+    lines = [f"## {title}", ""]
+    lines += diagram([(state, step, row.next) for (state, step), row in table.items() if state != row.next])
     lines += ["| state | what happens | next | what the node does | counted as |", "| --- | --- | --- | --- | --- |"]
-    for (state, step), row in NODE_CALLS.items():
+    for (state, step), row in table.items():
         reason = f"`{row.reason}`" if row.reason else ""
         lines.append(f"| {state} | {step} | {row.next} | {row.action} | {reason} |")
     return [*lines, ""]
@@ -57,9 +57,9 @@ def client_calls() -> list[str]:
 
 
 def policy() -> list[str]:
-    """What a client may say to a node."""
+    """What may be said to a node."""
     lines = [
-        "## What a client may say to a node",
+        "## What may be said to a node",
         "",
         "| message | channel | state | rate |",
         "| --- | --- | --- | --- |",
@@ -70,7 +70,14 @@ def policy() -> list[str]:
 
 def main() -> int:
     """Write, or check."""
-    text = HEAD + "\n".join([*node_calls(), *client_calls(), *policy()])
+    text = HEAD + "\n".join(
+        [
+            *node_calls("A call at the callee's node", NODE_CALLS),
+            *node_calls("A call at the caller's node, the callee elsewhere", CALLS_AWAY),
+            *client_calls(),
+            *policy(),
+        ]
+    )
     if "--check" not in sys.argv:
         TARGET.write_text(text, encoding="utf-8")
     elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:

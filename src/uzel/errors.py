@@ -52,7 +52,6 @@ class Reason(StrEnum):
     SEND_QUEUE_FULL = "send_queue_full"
     REPLACED = "replaced"
     CONNECTION_LOST = "connection_lost"
-    LINKS_NOT_SERVED = "links_not_served"
 
     # Calls (section 4)
     CALL_TO_SELF = "call_to_self"
@@ -78,6 +77,36 @@ class Reason(StrEnum):
     DATA_CALL_ENDED = "data_call_ended"
     CALL_RESTARTED = "call_restarted"
     DRAIN_TIMEOUT = "drain_timeout"
+
+    # Links and node addresses (section 5, D6, D19, D21, D22)
+    LINK_RATE = "link_rate"
+    LINKS_FULL = "links_full"
+    LINKS_ADDRESS_FULL = "links_address_full"
+    LINK_UNUSED = "link_unused"
+    LINK_REPLACED = "link_replaced"
+    LINK_QUEUE_FULL = "link_queue_full"
+    FENCES_FULL = "fences_full"
+    FENCE_UNANSWERED = "fence_unanswered"
+    OWN_ADDRESS = "own_address"
+    RANGE_REFUSED = "range_refused"
+    NODE_UNREACHABLE = "node_unreachable"
+    NAME_UNKNOWN = "name_unknown"
+    ANNOUNCEMENT_IGNORED = "announcement_ignored"
+
+    # Searches and calls between nodes (section 5, D18-D20, D23-D26)
+    SEARCH_RATE = "search_rate"
+    LINK_CALL_RATE = "link_call_rate"
+    CALL_HELD = "call_held"
+    CALL_GLARE = "call_glare"
+    CALL_FENCED = "call_fenced"
+    CALLER_WITHDREW = "caller_withdrew"
+    NODE_SAYS_NO = "node_says_no"
+    NODE_SILENT = "node_silent"
+    LINK_LOST = "link_lost"
+    OTHER_LINK = "other_link"
+    NO_CONVERSATION = "no_conversation"
+    HELD_FULL = "held_full"
+    HELD_ALL_FULL = "held_all_full"
 
     # The conversation, end to end (section 6), and what only a client meets
     PEER_WRONG_UIN = "peer_wrong_uin"
@@ -234,3 +263,22 @@ class ProtocolError(NetworkError):
     """The other side does not keep to the protocol. The connection was closed."""
 
     reason = "protocol"
+
+
+class NoNodeError(NetworkError):
+    """No node runs on that state folder. Check the path, or start one with uzel node run."""
+
+    reason = "no_node"
+
+
+class NotYourNodeError(UzelError):
+    """That node belongs to another user. Ask as the user it runs as, or as the administrator."""
+
+    exit_code = ExitCode.FIXABLE
+    reason = "not_your_node"
+
+
+class NodeSilentError(NetworkError):
+    """The node does not answer. If that lasts, look into its log."""
+
+    reason = "node_silent"

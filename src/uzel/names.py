@@ -12,6 +12,7 @@ import binascii
 import ipaddress
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 from urllib.parse import parse_qsl, quote
 
@@ -105,6 +106,50 @@ def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     host = text.partition("%")[0]  # an IPv6 zone names an interface of one machine
     address = ipaddress.ip_address(host if ":" in host else text)
     return getattr(address, "ipv4_mapped", None) or address
+
+
+class Range(StrEnum):
+    """The kinds of IP address that are kept apart (D22): what a node in one of them says does not count in another."""
+
+    LOOPBACK = "loopback"
+    LINK_LOCAL = "link_local"
+    PRIVATE = "private"
+    """RFC 1918, unique local IPv6, and 100.64.0.0/10, which providers share out among their customers."""
+    PUBLIC = "public"
+    NOWHERE = "nowhere"
+    """Unspecified, multicast, reserved: no node can be there."""
+
+
+_PRIVATE = tuple(
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10")
+)
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+
+
+def range_of(host: str) -> Range | None:
+    """The range that an IP address lies in; None for a DNS name, which may stand for any."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    if address.is_loopback:
+        return Range.LOOPBACK
+    if address.is_link_local:
+        return Range.LINK_LOCAL
+    if any(address in network for network in _PRIVATE):
+        return Range.PRIVATE
+    if address.is_unspecified or address.is_multicast or address.is_reserved or address in _THIS_NETWORK:
+        return Range.NOWHERE
+    return Range.PUBLIC
+
+
+def network_of(host: str) -> str:
+    """Whom an IP address stands for in bounds and comparisons (D12): an IPv4 address itself, an IPv6 address its /64.
+
+    `host` is canonical, as `ip_address` gives it.
+    """
+    return str(ipaddress.IPv6Network((host, 64), strict=False)) if ":" in host else host
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -223,11 +222,3 @@ def peer_host(address: Any) -> str:
     """The IP address in what `accept` gave, in its canonical form; IPv4-mapped IPv6 is IPv4 (D12)."""
     host: str = address[0]
     return str(ip_address(host)) if ":" in host else host
-
-
-def network_of(host: str) -> str:
-    """Whom an address stands for in bounds and comparisons (D12): an IPv4 address itself, an IPv6 address its /64.
-
-    `host` is canonical, as `peer_host` gives it.
-    """
-    return str(ipaddress.IPv6Network((host, 64), strict=False)) if ":" in host else host

@@ -42,7 +42,7 @@ _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 _NO_SPLICE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _SPLICE_FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 _PEER_ENDED = getattr(select, "POLLRDHUP", 0)
-_RESET_ON_CLOSE = b"\1\0\0\0\0\0\0\0"
+RESET_ON_CLOSE = b"\1\0\0\0\0\0\0\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +268,7 @@ class _Way:
     def start_finish(self) -> None:
         """Stop copying; from here on only what was received until now is passed on."""
         self.cancel()
-        self.left = 0 if self.source_done else _unread(self.source)
+        self.left = 0 if self.source_done else unread(self.source)
 
     def finish(self) -> None:
         """Pass on what is left; when all is gone or the sink is, shut the sink and wait for the source's end."""
@@ -416,7 +416,7 @@ class Relay:
     def _time_out(self) -> None:
         for way in self._ways:
             if not way.shut:  # say that bytes are missing, and leave none to the kernel
-                way.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                way.sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._close(Reason.DRAIN_TIMEOUT)
 
     def _close(self, reason: Reason | None) -> None:
@@ -436,7 +436,7 @@ class Relay:
             report(reason)
 
 
-def _unread(source: socket.socket) -> int:
+def unread(source: socket.socket) -> int:
     """How many received bytes wait in the socket."""
     try:
         answer = fcntl.ioctl(source.fileno(), termios.FIONREAD, b"\0\0\0\0")

@@ -4,11 +4,15 @@ A runner owns a transport, at most one TLS engine and one machine at a time. Byt
 into the machine; events go to the owner; what the machine wants to send goes back the same way; its deadline is
 kept by one lazy timer. Every bound: reading stops while the machine does not want data or there is none, and a
 peer that does not take what it is sent is cut off (`SEND_QUEUE_FULL`). Counterpart: `session.machine.Machine`.
+
+A link is different: it carries the bytes of many conversations, whose owner queues them itself and puts new ones
+before old ones (D25). So after `draw_from` what to send is asked for while the peer takes it, and nobody is cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from uzel.errors import Reason
@@ -18,6 +22,10 @@ from uzel.tls import TlsContext, TlsEngine
 CLOSE_PATIENCE = 5.0
 """Seconds in which a closing connection may still take what is queued; then it is aborted."""
 DEFAULT_SEND_QUEUE = 1024 * 1024
+MOST_DRAWN = 128 * 1024
+"""Bytes that one draw may bring."""
+_DRAWS = 8
+"""So often is output drawn before other connections have their turn."""
 
 
 class Owner(Protocol):
@@ -38,6 +46,9 @@ class Runner(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
+        "_draw",
+        "_draw_soon",
+        "_full",
         "_loop",
         "_owner",
         "_paused",
@@ -68,6 +79,9 @@ class Runner(asyncio.Protocol):
         self.reason: Reason | None = None
         self.detail = ""
         self._send_queue = send_queue
+        self._draw: Callable[[], bytes] | None = None
+        self._draw_soon = False
+        self._full = False
         self._transport: asyncio.Transport | None = None
         self._pending = b""
         self._secured = False
@@ -88,6 +102,35 @@ class Runner(asyncio.Protocol):
     def is_closing(self) -> bool:
         """Nothing more will be read or sent."""
         return self._closing
+
+    def hand_over(self, owner: Owner) -> None:
+        """From here on this owner is told what happens."""
+        self._owner = owner
+
+    def draw_from(self, draw: Callable[[], bytes], mark: int) -> None:
+        """From here on `draw` is asked for what to send, whenever the peer takes it and at `pull`.
+
+        Nothing is drawn while more than `mark` bytes wait in the transport, so what `draw` puts first is at most so
+        much behind. It returns up to 128 KiB, or nothing: then it is not asked before `pull`. The peer may be as slow
+        as it likes; ending a dead connection is the owner's business.
+        """
+        self._draw = draw
+        self._send_queue += mark + MOST_DRAWN
+        self.transport.set_write_buffer_limits(high=mark)
+
+    def pull(self) -> None:
+        """There may be something to draw."""
+        if self._draw_soon:
+            return
+        for _ in range(_DRAWS):
+            if self._draw is None or self._full or self._closing:
+                return
+            data = self._draw()
+            if not data:
+                return
+            self.write(data)
+        self._draw_soon = True
+        self._loop.call_soon(self._pull_on)
 
     def start_tls(self, context: TlsContext, received: bytes = b"") -> None:
         """From here on everything is TLS; `received` are bytes that already belong to it. The machine is taken off."""
@@ -184,13 +227,27 @@ class Runner(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not take what it is sent: the bound is reached."""
-        self.abort(Reason.SEND_QUEUE_FULL)
+        self._full = True
+        if self._draw is None:
+            self.abort(Reason.SEND_QUEUE_FULL)
+
+    def resume_writing(self) -> None:
+        """The peer takes it again."""
+        self._full = False
+        self.pull()
 
     # -- Inside -----------------------------------------------------------------------------------------------
+
+    def _pull_on(self) -> None:
+        self._draw_soon = False
+        self.pull()
 
     def _feed_tls(self, engine: TlsEngine, data: bytes) -> None:
         plaintext = engine.receive(data)
         self._write(engine.data_to_send())
+        if self._full and self.transport.get_write_buffer_size() > self._send_queue:
+            self.abort(Reason.SEND_QUEUE_FULL)  # TLS itself has something to say to a peer that does not read
+            return
         if engine.fault is not None:
             self.close(engine.fault, engine.fault_detail)
             return

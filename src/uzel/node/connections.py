@@ -3,7 +3,8 @@
 A connection is half-open until it has said who it is (control: TLS done; data: a 20 that meets a call). Beyond a
 bound the oldest half-open connection goes, so that a flood of silent ones never keeps a newcomer out; when all are
 established, the newcomer is refused. A quarter of all places is kept for data connections, so that clients who are
-there can talk however many others log in. Counterpart: the shell, which closes what it is told to.
+there can talk however many others log in. Links count as control connections; those that this node dials are never
+half-open, since nobody floods us with them. Counterpart: the shell, which closes what it is told to.
 """
 
 from __future__ import annotations
@@ -59,9 +60,11 @@ class Connections:
         """How many have not said who they are."""
         return len(self._handshakes) + len(self._data_hellos)
 
-    def open(self, connection: ConnectionId, network: str, now: float, *, is_data: bool) -> Verdict:
+    def open(
+        self, connection: ConnectionId, network: str, now: float, *, is_data: bool, dialled: bool = False
+    ) -> Verdict:
         """A newcomer. Whoever is evicted must be closed; its `closed` may come before or after."""
-        excess = self._excess(network, is_data=is_data)
+        excess = self._excess(network, is_data=is_data, dialled=dialled)
         evicted = None
         if excess is not None:
             reason, from_network = excess
@@ -73,8 +76,9 @@ class Connections:
             self.closed(oldest)
         self._networks[connection] = network
         self._per_network.add(network)
-        self._half_open.setdefault(network, OrderedDict())[connection] = None
-        (self._data_hellos if is_data else self._handshakes).set(connection, now)
+        if not dialled:
+            self._half_open.setdefault(network, OrderedDict())[connection] = None
+            (self._data_hellos if is_data else self._handshakes).set(connection, now)
         if not is_data:
             self._controls.add(connection)
         return Verdict(evicted=evicted)
@@ -112,13 +116,13 @@ class Connections:
     def _due(deadlines: Deadlines[ConnectionId], now: float) -> list[ConnectionId]:
         return [connection for connection, _ in takewhile(lambda item: item[1] <= now, deadlines.items())]
 
-    def _excess(self, network: str, *, is_data: bool) -> tuple[Reason, bool] | None:
+    def _excess(self, network: str, *, is_data: bool, dialled: bool) -> tuple[Reason, bool] | None:
         bounds = self._bounds
-        if len(self._half_open.get(network, ())) >= bounds.half_open_per_address:
+        if not dialled and len(self._half_open.get(network, ())) >= bounds.half_open_per_address:
             return Reason.HALF_OPEN_ADDRESS_FULL, True
         if self._per_network[network] >= bounds.per_address:
             return Reason.CONNECTIONS_ADDRESS_FULL, True
-        if self.half_open >= bounds.half_open:
+        if not dialled and self.half_open >= bounds.half_open:
             return Reason.HALF_OPEN_FULL, False
         if len(self) >= bounds.in_all or (not is_data and len(self._controls) >= self._most_controls):
             return Reason.CONNECTIONS_FULL, False

@@ -2,7 +2,8 @@
 
 Steps: hello → TLS, the node being the TLS client → certificate → its key known or checked → registered; only then
 is anything inside TLS read or answered (D9). Every failure closes this connection under a named reason. The
-service above it keeps the bounds and runs the switchboard. Counterpart: `client.control_connection`.
+service above it keeps the bounds and runs the switchboard. One that says CB is a node's and goes on as a
+`link_connection`. Counterpart: `client.login`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ class Desk(Protocol):
 
     tls_context: TlsContext
 
+    def node_hello(self, connection: ControlConnection, runner: Runner) -> None:
+        """It said CB: the runner goes on as a link's, and this object is done."""
+
     def secured(self, connection: ControlConnection) -> None:
         """It is no longer half-open."""
 
@@ -39,13 +43,14 @@ class Desk(Protocol):
 
 
 class ControlConnection:
-    """Owner of the runner of one control connection. `network` is its address for bounds and for D12."""
+    """Owner of the runner of one control connection from `host`, whose `network` counts for bounds and for D12."""
 
-    __slots__ = ("_desk", "id", "network", "runner", "uin")
+    __slots__ = ("_desk", "host", "id", "network", "runner", "uin")
 
-    def __init__(self, desk: Desk, connection: ConnectionId, network: str) -> None:
+    def __init__(self, desk: Desk, connection: ConnectionId, host: str, network: str) -> None:
         self._desk = desk
         self.id = connection
+        self.host = host
         self.network = network
         self.uin = 0
         self.runner: Runner | None = None
@@ -79,7 +84,9 @@ class ControlConnection:
                 case Received(message=message):
                     self._desk.message(self, message)
                 case HelloTaken(is_node=True):
-                    runner.close(Reason.LINKS_NOT_SERVED)
+                    self.runner = None
+                    self._desk.node_hello(self, runner)
+                    return
                 case HelloTaken():
                     self._start_tls(runner)
                 case _:

@@ -5,6 +5,7 @@ Each bound refuses by name; none of them crashes or blocks. Counterpart: `config
 
 from __future__ import annotations
 
+import heapq
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,11 @@ class RateLimiter(Generic[Key]):
         while len(self._buckets) > self._bound:
             self._buckets.popitem(last=False)
         return allowed
+
+    def has(self, key: Key, now: float) -> bool:
+        """Whether `take` would give one."""
+        tokens, since = self._buckets.get(key, (float(self._rate.burst), now))
+        return tokens + (now - since) * self._rate.per_minute / 60 >= 1
 
     def forget_full(self, now: float) -> None:
         """Forget the keys whose buckets have filled up again; call it now and then."""
@@ -101,6 +107,52 @@ class Deadlines(Generic[Key]):
             due.append(key)
         for key in due:
             del self._due[key]
+        return due
+
+
+class Timers(Generic[Key]):
+    """Deadlines of any length: a heap. A key has at most one; setting it again moves it."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Key]] = []
+        self._current: dict[Key, tuple[float, int]] = {}
+        self._numbers = 0
+
+    def __len__(self) -> int:
+        return len(self._current)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._current
+
+    def set(self, key: Key, when: float) -> None:
+        """Let this key be due at `when`, and at no other time."""
+        self._numbers += 1
+        self._current[key] = (when, self._numbers)
+        heapq.heappush(self._heap, (when, self._numbers, key))
+        if len(self._heap) > 64 + 2 * len(self._current):
+            self._heap = [(at, number, each) for each, (at, number) in self._current.items()]
+            heapq.heapify(self._heap)
+
+    def clear(self, key: Key) -> bool:
+        """Forget it; False when it was not there."""
+        return self._current.pop(key, None) is not None
+
+    def next(self) -> float | None:
+        """The earliest deadline."""
+        while self._heap:
+            when, number, key = self._heap[0]
+            if self._current.get(key) == (when, number):
+                return when
+            heapq.heappop(self._heap)
+        return None
+
+    def take_due(self, now: float) -> list[Key]:
+        """The keys whose time has passed, the earliest first; they are forgotten."""
+        due: list[Key] = []
+        while (when := self.next()) is not None and when <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._current[key]
+            due.append(key)
         return due
 
 

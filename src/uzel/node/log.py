@@ -1,7 +1,8 @@
 """What a node writes down: one JSON object a line, never content, never a plain UIN or address.
 
 UINs and addresses appear only as a keyed hash, with a random key that is drawn anew every day: a plain hash of 32
-bits could be undone. Every `Reason` is counted as well as logged (D6). Counterpart: whoever reads stderr.
+bits could be undone. Other nodes are named by their fingerprints: they are servers, not people. Every `Reason` is
+counted as well as logged (D6). Counterpart: whoever reads stderr.
 """
 
 from __future__ import annotations

@@ -2,43 +2,69 @@
 
 It decides nothing about calls. Every event goes into the switchboard, every effect is carried out here, at once
 and in order. Bounds on connections come from `connections`, trust in certificates from `identity`, memory of UINs
-from the node's state folder. Counterpart: the clients.
+and nodes from the node's state folder; data connections are kept by `data_shell`, links by `link_shell`.
+Counterparts: the clients, and other nodes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
+import random
 import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from uzel.errors import Reason
+from uzel.errors import Reason, StorageError
 from uzel.identity import PeerCertificate
-from uzel.names import Fingerprint
+from uzel.names import Fingerprint, NodeReference, network_of
 from uzel.net.descriptors import SpareDescriptor, prepare_descriptors
-from uzel.net.listen import Listener, bind_pair, network_of, peer_host
-from uzel.net.pipes import PipePool
-from uzel.net.relay import Relay, RelayEnd, RelaySettings
+from uzel.net.listen import Listener, bind_pair, peer_host
 from uzel.net.runner import Runner
+from uzel.node.admin import AdminServer
 from uzel.node.config import NodeConfig
 from uzel.node.connections import Connections
 from uzel.node.control_connection import ControlConnection
-from uzel.node.data_connection import DataConnection
+from uzel.node.data_shell import DataShell
+from uzel.node.effects import (
+    Bridge,
+    Close,
+    Dial,
+    Effect,
+    EndData,
+    EndRelay,
+    Forget,
+    Hold,
+    Join,
+    LinkOutput,
+    Note,
+    Pause,
+    PinNode,
+    Remember,
+    Resume,
+    Send,
+    StopDial,
+    Write,
+)
 from uzel.node.key_checks import KeyChecks
+from uzel.node.link_shell import LinkShell
 from uzel.node.log import NodeLog
 from uzel.node.registry import ConnectionId
-from uzel.node.switchboard import Close, Effect, EndRelay, Hold, Join, Note, Send, Switchboard
+from uzel.node.shared import Shared
+from uzel.node.status import ServiceNumbers, peers_report, status_report
+from uzel.node.switchboard import Switchboard
 from uzel.session.control import NodeControl
 from uzel.session.hello import HelloAnswerer
 from uzel.store.node_state import NodeState
 from uzel.tls import Side, make_context
-from uzel.wire import DataHello, Message
+from uzel.wire import Message
+
+_TURN = 0.01
+"""Seconds between looks at whether what is being stopped has stopped."""
 
 
 def _token() -> bytes:
@@ -55,34 +81,29 @@ class NodeService:
         self._config = config
         self._state_dir = state_dir
         self._log = NodeLog()
-        self._switchboard = Switchboard(config.switchboard_settings())
-        self._ids = itertools.count(1)
         self._controls: dict[ConnectionId, ControlConnection] = {}
-        self._data: dict[ConnectionId, DataConnection] = {}
-        self._relays: dict[int, Relay] = {}
-        self._relay_data: dict[Relay, tuple[ConnectionId, ConnectionId]] = {}
         self._listeners: list[Listener] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._relays_gone = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._stopping = False
         self.control_addresses: list[tuple[str, int]] = []
 
     # -- Life -------------------------------------------------------------------------------------------------
 
-    async def start(self, listen: Iterable[tuple[str, int]]) -> None:
-        """Open the state folder, bind every address, accept."""
+    async def start(self, listen: Iterable[tuple[str, int]], peers: Sequence[NodeReference] = ()) -> None:
+        """Open the state folder, bind every address, accept; link to these peers and to what was known before."""
         config, limits = self._config, self._config.limits
         self._loop = asyncio.get_running_loop()
-        self._state = NodeState.open(self._state_dir, bound=limits.claims, days=config.times.claim_days)
-        identity = self._state.identity
-        self.tls_context = make_context(
-            private_key=identity.private_key, certificate=identity.certificate, side=Side.CLIENT
+        self._started = self._loop.time()
+        self._state = NodeState.open(
+            self._state_dir, bound=limits.claims, days=config.times.claim_days, known_bound=limits.addresses
         )
+        identity = self._state.identity
+        key, certificate = identity.private_key, identity.certificate
+        self.tls_context = make_context(private_key=key, certificate=certificate, side=Side.CLIENT)
         self._spare = SpareDescriptor()
-        self._pipes = PipePool(limit=limits.pipes) if limits.pipes else None
-        self._relay_settings = RelaySettings(drain=config.times.drain)
         self._key_checks = KeyChecks(
             self._loop,
             waiting=limits.key_checks,
@@ -91,11 +112,37 @@ class NodeService:
         )
         bound = prepare_descriptors(limits.descriptor_reserve)
         self._connections = Connections(config.connection_bounds(bound))
+        self._switchboard = Switchboard(
+            config.switchboard_settings(), identity.fingerprint, tokens=_token, chance=random.SystemRandom().random
+        )
+        self._shared = shared = Shared(
+            config, self._log, self._switchboard, self._connections, hand=self._do, after=self._arm
+        )
+        self._data = DataShell(shared)
+        self._links = LinkShell(
+            shared,
+            accept_context=self.tls_context,
+            dial_context=make_context(private_key=key, certificate=certificate, side=Side.SERVER),
+            close_other=self._close_connection,
+        )
         for host, port in listen:
             for control, data in bind_pair(host, port, backlog=limits.backlog):  # nobody waits for us yet
                 self._listen(control, data)
         self._log.event("listening", fields={"addresses": len(self.control_addresses), "connections": bound})
         self._housekeeping = self._loop.call_later(config.times.flush, self._keep_house)
+        self._admin = AdminServer(self._state_dir, self)
+        await self._admin.start()
+        self._meet(peers)
+
+    def _meet(self, peers: Sequence[NodeReference]) -> None:
+        """Tell the switchboard where we are and whom we know."""
+        now, known = self._loop.time(), self._state.known
+        self._switchboard.listening(self.control_addresses[0][1])
+        for node in known.all():
+            self._switchboard.remember(node.address, node.fingerprint, node.answered, now)
+        for reference in peers:
+            self._switchboard.configure(reference, known.pin(reference.address), now)
+        self._shared.carry_out()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -113,18 +160,35 @@ class NodeService:
         return self._state.claims
 
     def snapshot(self) -> dict[str, int]:
-        """How much of everything there is now; all zero when nobody is connected."""
-        return self._switchboard.counts() | {
+        """How much of everything there is now; all zero when nobody is connected and no node is known."""
+        return {
+            **self._switchboard.counts(),
+            **self._data.snapshot(),
+            **self._links.snapshot(),
             "connections": len(self._connections),
             "half_open": self._connections.half_open,
             "controls": len(self._controls),
-            "held": len(self._data),
-            "relays": len(self._relay_data),
             "key_checks": len(self._key_checks),
             "timers": self._timer is not None,
-            "tasks": len(self._tasks),
-            "pipes": self._pipes.out if self._pipes else 0,
+            "tasks": len(self._tasks) + self._links.tasks,
         }
+
+    def status(self) -> Mapping[str, object]:
+        """What the operator is told of the node."""
+        numbers = ServiceNumbers(
+            now=self._loop.time(),
+            since=self._started,
+            control=self.control_addresses,
+            fingerprint=self.fingerprint,
+            refusals=self.counters,
+            traffic=self._links.traffic,
+        )
+        return status_report(self._switchboard, numbers)
+
+    def peers(self) -> Iterable[Mapping[str, object]]:
+        """What the operator is told of other nodes."""
+        answered = {node.address: node.answered for node in self._state.known.all()}
+        return peers_report(self._switchboard.nodes(), answered)
 
     async def stop(self, drain: float | None = None) -> None:
         """No new calls; conversations may go on for `drain` seconds (default: the setting); then all ends."""
@@ -132,50 +196,54 @@ class NodeService:
             return
         self._stopping = True
         patience = self._config.times.shutdown if drain is None else drain
-        self._log.event("stopping", fields={"conversations": len(self._relay_data), "drain_seconds": patience})
+        self._log.event("stopping", fields={"conversations": len(self._data), "drain_seconds": patience})
         for listener in self._listeners:
             listener.close()
         self._switchboard.drain(self._loop.time())
-        self._carry_out()
-        if self._relay_data and patience:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._relays_gone.wait(), patience)
+        self._shared.carry_out()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._quiet()
+        await self._admin.stop()
         await self._close_everything()
-        self._state.claims.flush()
-        self._state.close()
+        self._store(self._state.flush)
+        self._store(self._state.close)
         self._log.event("counters", fields={str(reason): count for reason, count in self.counters.items()})
         self._log.event("stopped")
 
     def hurry(self) -> None:
         """End the drain time now."""
-        self._relays_gone.set()
+        self._hurried.set()
+
+    async def _quiet(self) -> None:
+        """Wait until the conversations have ended and the links have taken the last of them, or somebody hurries."""
+        while (len(self._data) or self._links.has_output) and not self._hurried.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), _TURN)
 
     async def _close_everything(self) -> None:
-        for relay in list(self._relay_data):
-            relay.abort()
-        for data in list(self._data.values()):
-            data.close(Reason.NODE_STOPPING)
+        self._data.close_all(Reason.NODE_STOPPING)
         for control in list(self._controls.values()):
             control.close(Reason.NODE_STOPPING)
+        self._links.close_all(Reason.NODE_STOPPING)
         for _ in range(100):
-            if not self._controls and not self._tasks:
+            if not (self._controls or self._tasks or self._links or self._links.tasks):
                 break
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_TURN)
         for control in list(self._controls.values()):
             if control.runner is not None:
                 control.runner.abort()
+        self._links.abort_all()
         await self._key_checks.close()
         self._housekeeping.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._pipes is not None:
-            self._pipes.close()
         self._spare.close()
 
     def _keep_house(self) -> None:
-        self._state.claims.flush()
-        self._state.claims.expire(time.time())
+        self._store(self._state.flush)
+        self._store(lambda: self._state.claims.expire(time.time()))
         self._housekeeping = self._loop.call_later(self._config.times.flush, self._keep_house)
 
     # -- Accepting --------------------------------------------------------------------------------------------
@@ -200,7 +268,7 @@ class NodeService:
         self._log.event("connection_refused", reason)
 
     def _admit_connection(self, sock: socket.socket, network: str, *, is_data: bool) -> ConnectionId | None:
-        connection = next(self._ids)
+        connection = self._shared.new_id()
         verdict = self._connections.open(connection, network, self._loop.time(), is_data=is_data)
         if verdict.evicted is not None:
             self._close_connection(*verdict.evicted)
@@ -212,11 +280,12 @@ class NodeService:
         return connection
 
     def _accept_control(self, sock: socket.socket, address: tuple[object, ...]) -> None:
-        network = network_of(peer_host(address))
+        host = peer_host(address)
+        network = network_of(host)
         connection = self._admit_connection(sock, network, is_data=False)
         if connection is None:
             return
-        control = ControlConnection(self, connection, network)
+        control = ControlConnection(self, connection, host, network)
         control.runner = Runner(self._loop, control, HelloAnswerer(), send_queue=self._config.limits.send_queue)
         self._controls[connection] = control
         task = self._loop.create_task(self._attach(control.runner, sock))
@@ -234,9 +303,14 @@ class NodeService:
         network = network_of(peer_host(address))
         connection = self._admit_connection(sock, network, is_data=True)
         if connection is not None:
-            self._data[connection] = DataConnection(self._loop, self, connection, network, sock)
+            self._data.accept(connection, network, sock)
 
     # -- Control connections ----------------------------------------------------------------------------------
+
+    def node_hello(self, connection: ControlConnection, runner: Runner) -> None:
+        """Another node has dialled us."""
+        del self._controls[connection.id]
+        self._links.accept(connection.id, connection.host, connection.network, runner)
 
     def secured(self, connection: ControlConnection) -> None:
         """TLS is done: no longer half-open."""
@@ -275,14 +349,14 @@ class NodeService:
             return
         now = self._loop.time()
         welcome = self._switchboard.client_online(connection.id, certificate.uin, connection.network, now)
-        self._carry_out()
+        self._shared.carry_out()
         if welcome:
             connection.go_online(certificate.uin, NodeControl(self._config.keepalive_times(), _token, now))
 
     def message(self, connection: ControlConnection, message: Message) -> None:
         """A client says something other than a pong."""
         self._switchboard.client_message(connection.id, message, self._loop.time())
-        self._carry_out()
+        self._shared.carry_out()
 
     def control_closed(self, connection: ControlConnection) -> None:
         """Forget it; its calls in set-up end."""
@@ -290,75 +364,13 @@ class NodeService:
             return
         self._connections.closed(connection.id)
         if (runner := connection.runner) is not None:
-            self._log_closed("control_closed", connection.network, runner.reason, runner.detail)
+            self._shared.log_closed("control_closed", connection.network, runner.reason, runner.detail)
         if connection.uin:
             self._state.claims.used(connection.uin, time.time())
             self._switchboard.client_offline(connection.id, self._loop.time())
-        self._carry_out()
-
-    # -- Data connections -------------------------------------------------------------------------------------
-
-    def data_hello(self, connection: DataConnection, hello: DataHello) -> None:
-        """A data connection has said which call it belongs to."""
-        self._switchboard.data_hello(connection.id, hello, connection.network, self._loop.time())
-        self._carry_out()
-
-    def data_closed(self, connection: DataConnection, reason: Reason | None, detail: str) -> None:
-        """Forget it; its call learns of it."""
-        self._data.pop(connection.id, None)
-        self._connections.closed(connection.id)
-        self._log_closed("data_closed", connection.network, reason, detail)
-        self._switchboard.data_lost(connection.id, self._loop.time())
-        self._carry_out()
-
-    def _join(self, effect: Join) -> None:
-        caller = self._data.pop(effect.caller_data)
-        callee = self._data.pop(effect.callee_data)
-        self._connections.established(caller.id)
-        caller_socket, caller_early = caller.release()
-        callee_socket, callee_early = callee.release()
-        pair = (effect.caller, effect.callee)
-
-        def ended(end: RelayEnd) -> None:
-            self._relays.pop(effect.call, None)
-            self._note_conversation(pair, end)
-            self._switchboard.relay_ended(effect.call, self._loop.time())
-            self._carry_out()
-
-        def closed(reason: Reason | None) -> None:
-            for connection in self._relay_data.pop(relay):
-                self._connections.closed(connection)
-            if reason is not None:
-                self._log.event("relay_closed", reason)
-            if not self._relay_data and self._stopping:
-                self._relays_gone.set()
-
-        relay = Relay(
-            self._loop,
-            caller_socket,
-            callee_socket,
-            on_ended=ended,
-            on_closed=closed,
-            pending_a=caller_early,
-            pending_b=callee_early,
-            settings=self._relay_settings,
-            pipes=self._pipes,
-        )
-        self._relays[effect.call] = relay
-        self._relay_data[relay] = (caller.id, callee.id)
-
-    def _note_conversation(self, pair: tuple[int, int], end: RelayEnd) -> None:
-        fields = {"caller": self._log.hidden(pair[0]), "callee": self._log.hidden(pair[1])}
-        sizes = {"caller_bytes": end.a_to_b, "callee_bytes": end.b_to_a}
-        self._log.event("conversation_ended", end.reason, {**fields, **sizes})
+        self._shared.carry_out()
 
     # -- Effects and time -------------------------------------------------------------------------------------
-
-    def _carry_out(self) -> None:
-        while effects := self._switchboard.take_effects():
-            for effect in effects:
-                self._do(effect)
-        self._arm()
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -367,33 +379,46 @@ class NodeService:
                     control.send(message)
             case Close(connection=connection, reason=reason):
                 self._close_connection(connection, reason)
-            case Hold(connection=connection):
-                self._connections.established(connection)
-                self._data[connection].hold()
-            case Join():
-                self._join(effect)
-            case EndRelay(call=call, reason=reason):
-                self._log.event("conversation_restarted", reason)
-                self._relays.pop(call).end()
+            case Hold() | Join() | EndRelay() | Bridge() | Write() | Pause() | Resume() | EndData():
+                self._data.do(effect)
+            case LinkOutput() | Dial() | StopDial():
+                self._links.do(effect)
+            case Remember() | PinNode() | Forget():
+                self._store(lambda: self._keep(effect))
             case Note():
                 self._note(effect)
             case _:
                 raise AssertionError(f"no hand for {effect}")
 
+    def _keep(self, effect: Remember | PinNode | Forget) -> None:
+        known = self._state.known
+        match effect:
+            case Remember(address=address, fingerprint=fingerprint):
+                known.answered(address, fingerprint, time.time())
+            case PinNode(address=address, fingerprint=fingerprint):
+                known.set_pin(address, fingerprint)
+            case Forget(address=address):
+                known.forget(address)
+
+    def _store(self, action: Callable[[], object]) -> None:
+        """A full disk must not stop the node: what it could not keep it learns again."""
+        try:
+            action()
+        except StorageError as error:
+            self._log.event("not_stored", fields={"detail": error.detail}, level=logging.ERROR)
+
     def _note(self, note: Note) -> None:
         people = {"caller": note.caller, "callee": note.callee}
         fields = {name: self._log.hidden(uin) for name, uin in people.items() if uin}
+        if note.node is not None:
+            fields["node"] = str(note.node)
         self._log.event(note.event, note.reason, fields)
 
-    def _close_connection(self, connection: ConnectionId, reason: Reason) -> None:
-        owner = self._controls.get(connection) or self._data.get(connection)
-        if owner is not None:
-            owner.close(reason)
-
-    def _log_closed(self, event: str, network: str, reason: Reason | None, detail: str) -> None:
-        level = logging.DEBUG if reason is None else logging.INFO
-        fields = {"address": self._log.hidden(network)} | ({"detail": detail} if detail else {})
-        self._log.event(event, reason, fields, level=level)
+    def _close_connection(self, connection: ConnectionId, reason: Reason | None) -> None:
+        if (control := self._controls.get(connection)) is not None:
+            control.close(reason)
+        elif not self._data.close(connection, reason):
+            self._links.close(connection, reason)
 
     def _arm(self) -> None:
         due = [when for when in (self._switchboard.deadline(), self._connections.deadline()) if when is not None]
@@ -411,4 +436,4 @@ class NodeService:
         self._switchboard.on_timeout(now)
         for connection, reason in self._connections.take_due(now):
             self._close_connection(connection, reason)
-        self._carry_out()
+        self._shared.carry_out()

@@ -148,9 +148,12 @@ CLIENT_CALLS: dict[tuple[PeerCall, Step], Transition] = {
     (PeerCall.ANSWERED, Step.UNAVAILABLE): Transition(PeerCall.IDLE, reports=CallFailed),
     (PeerCall.ANSWERED, Step.INCOMING_CALL): Transition(PeerCall.RINGING, reports=CallArrived),
     (PeerCall.ANSWERED, Step.JOINED): Transition(PeerCall.IDLE),
-    (PeerCall.ANSWERED, Step.GIVE_UP): Transition(PeerCall.IDLE),
+    # 06 was sent, the conversation does not stand yet: 08 ends the call for the caller, too, who need not wait it out.
+    (PeerCall.ANSWERED, Step.REFUSE): Transition(PeerCall.IDLE, sends=Refuse),
+    (PeerCall.ANSWERED, Step.GIVE_UP): Transition(PeerCall.IDLE, sends=Refuse),
 }
-"""Every other pair of state and step changes nothing: a 05 or 07 that is no longer wanted lapses (D15)."""
+"""Every other pair of state and step changes nothing: a 05 or 07 that is no longer wanted lapses (D15), and an 08
+that comes too late is ignored by the node."""
 
 _STEP_OF: dict[type[Message], Step] = {
     IncomingCall: Step.INCOMING_CALL,

@@ -63,11 +63,11 @@ class HelloAnswerer(_OneMessage):
 
 
 class HelloOfferer(_OneMessage):
-    """The connecting side's end; sends CA at once."""
+    """The connecting side's end; sends CA at once, or CB `as_node`."""
 
-    def __init__(self, major: int = MAJOR, minor: int = MINOR) -> None:
+    def __init__(self, major: int = MAJOR, minor: int = MINOR, *, as_node: bool = False) -> None:
         super().__init__(Channel.HELLO_ANSWER)
-        self._send(ClientHello(major, minor))
+        self._send(NodeHello(major, minor) if as_node else ClientHello(major, minor))
 
     def _on_message(self, message: Message, now: float, events: list[Event]) -> None:  # noqa: ARG002
         if isinstance(message, VersionMismatch):

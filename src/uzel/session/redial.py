@@ -68,4 +68,11 @@ class Redial:
         if self.contested:
             base = self._times.last
         self._attempts += 1
+        return self._varied(base, fraction)
+
+    def soon(self, fraction: float) -> float:
+        """The first delay, whatever went before: for another node than the one that failed. It is not counted."""
+        return self._varied(self._times.first, fraction)
+
+    def _varied(self, base: float, fraction: float) -> float:
         return base * (1 - self._times.jitter + 2 * self._times.jitter * fraction)

@@ -1,7 +1,8 @@
-"""A node's folder: its identity, and its memory of who owns which UIN.
+"""A node's folder: its identity, its memory of who owns which UIN, and its memory of other nodes.
 
-`identity.pem` and `identity.json` (made at the first start), `claims.db`, and `node.lock`, held as long as the
-node runs: two nodes on one folder would show one key at two places and hand out UINs behind each other's back.
+`identity.pem` and `identity.json` (made at the first start), `claims.db`, `known.db`, and `node.lock`, held as long as
+the node runs: two nodes on one folder would show one key at two places and hand out UINs behind each other's back.
+While it runs there is also `admin.sock` (`uzel.store.admin_socket`).
 Counterpart for a user: `uzel.store.profile`.
 """
 
@@ -17,24 +18,37 @@ from uzel.identity import Identity
 from uzel.store.claims import CLAIMS_BOUND, CLAIMS_DAYS
 from uzel.store.files import locked, make_private_folder
 from uzel.store.identities import has_identity, load_identity, save_identity
+from uzel.store.known_nodes import KNOWN_NODES_BOUND
 from uzel.store.sqlite_claims import SqliteClaims
+from uzel.store.sqlite_known_nodes import SqliteKnownNodes
 
 
 class NodeState:
     """An open node folder. Close it, or use it as a context manager. For one thread, as `SqliteClaims` is."""
 
-    def __init__(self, folder: Path, identity: Identity, claims: SqliteClaims, held: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, identity: Identity, claims: SqliteClaims, known: SqliteKnownNodes, held: ExitStack
+    ) -> None:
         self.folder = folder
         self.identity = identity
         self.claims = claims
+        self.known = known
         self._held = held
 
     @classmethod
-    def open(cls, folder: Path, *, bound: int = CLAIMS_BOUND, days: float = CLAIMS_DAYS) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        bound: int = CLAIMS_BOUND,
+        days: float = CLAIMS_DAYS,
+        known_bound: int = KNOWN_NODES_BOUND,
+    ) -> Self:
         """Open the folder, making it (mode 0700) and the node's identity at the first start. Slow then.
 
-        `bound` (UINs) and `days` (unused) are those of `SqliteClaims`. Raises `ConfigError` when another node runs
-        on the folder or a file in it cannot be used, and `StorageError` when the disk refuses.
+        `bound` (UINs) and `days` (unused) are those of `SqliteClaims`, `known_bound` (addresses) is that of
+        `SqliteKnownNodes`. Raises `ConfigError` when another node runs on the folder or a file in it cannot be used,
+        and `StorageError` when the disk refuses.
         """
         with ExitStack() as opening:
             try:
@@ -49,7 +63,14 @@ class NodeState:
                 raise ConfigError(f"state folder: {error.detail}") from error
             claims = SqliteClaims(folder / "claims.db", bound=bound, days=days)
             opening.callback(claims.close)
-            return cls(folder, identity, claims, opening.pop_all())
+            known = SqliteKnownNodes(folder / "known.db", bound=known_bound)
+            opening.callback(known.close)
+            return cls(folder, identity, claims, known, opening.pop_all())
+
+    def flush(self) -> None:
+        """Make durable what claims and known nodes only noted. Raises `StorageError`."""
+        self.claims.flush()
+        self.known.flush()
 
     def close(self) -> None:
         """Write what is buffered and let the folder go. May be called twice."""
