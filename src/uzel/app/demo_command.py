@@ -9,9 +9,9 @@ def demo() -> None:
     """\b
     uzel demo
 
-    Start a node and two people on this machine and watch them talk.
+    Start two nodes and a person at each on this machine, and watch them talk.
 
-    Ends with exit code 0 only if every text was delivered, both ways.
+    Ends with exit code 0 only if every text was delivered, both ways, across the link of the nodes.
     """
     from uzel.app.demo import run_demo  # noqa: PLC0415 - help must not load it
 

@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="""\b
-    uzel demo                                          watch two people talk through a node
+    uzel demo                                          watch two people talk through two nodes
     uzel identity new --profile alice                  make a number and a key
     uzel listen --profile alice --node HOST:PORT       be called
     uzel send --profile alice --node HOST:PORT 1234 hi send a text
@@ -44,7 +44,7 @@ app.add_typer(identity_app, name="identity", short_help="Your number and key.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
 app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
 app.command("send", short_help="Send one text and wait until it is delivered.")(send)
-app.command("demo", short_help="Watch a node and two people on this machine talk.")(demo)
+app.command("demo", short_help="Watch two nodes and two people on this machine talk.")(demo)
 
 
 def _show_version(wanted: bool) -> None:

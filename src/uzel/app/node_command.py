@@ -13,8 +13,10 @@ from typing import Annotated
 
 import typer
 
+from uzel.app.node_arguments import NodeArguments
 from uzel.errors import ConfigError
-from uzel.faces.cli.output import put, say
+from uzel.faces.cli.node_status import peers, status
+from uzel.faces.cli.output import put
 from uzel.names import NodeReference, split_host_port
 
 node_app = typer.Typer(
@@ -22,11 +24,14 @@ node_app = typer.Typer(
     rich_markup_mode=None,
     help="""\b
     uzel node run --listen 0.0.0.0:8935 --state /var/lib/uzel
+    uzel node status --state /var/lib/uzel
     uzel node print-config > node.toml
 
     Run a node: it connects people and can read nothing.
     """,
 )
+node_app.command("status", short_help="Show how a running node is.")(status)
+node_app.command("peers", short_help="List the other nodes that a running node knows.")(peers)
 
 
 @node_app.command("run", short_help="Run a node until SIGTERM or Ctrl-C.")
@@ -43,13 +48,14 @@ def run_node(
     ] = None,
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", metavar="HOST:PORT[,FINGERPRINT]", help="Another node to link to (not served yet)."),
+        typer.Option("--peer", metavar="HOST:PORT[,FINGERPRINT]", help="Another node to link to; repeat for more."),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, in TOML.")] = None,
     check_config: Annotated[bool, typer.Option("--check-config", help="Check the settings and exit.")] = False,
 ) -> None:
     """\b
     uzel node run --listen 0.0.0.0:8935 --listen [::]:8935 --state /var/lib/uzel
+    uzel node run --listen 0.0.0.0:8935 --state /var/lib/uzel --peer node.example:8935
     uzel node run --check-config --config node.toml
 
     Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
@@ -65,11 +71,9 @@ def run_node(
         return
     if state is None:
         raise ConfigError("no state folder: give --state DIR")
-    if peer:
-        say("uzel: --peer is noted, but this version does not link nodes yet.")
-    arguments = [str(state), str(config) if config else "", *(listen or ())]
+    arguments = NodeArguments(state, config, tuple(listen or ()), tuple(peer or ()))
     program = [sys.executable, "-P", "-m", "uzel.app.node_process"]  # -P: nothing from the folder we stand in
-    os.execv(sys.executable, [*program, *arguments])  # noqa: S606 - our own program
+    os.execv(sys.executable, [*program, *arguments.written()])  # noqa: S606 - our own program
 
 
 def _check_config(config: Path | None) -> None:
@@ -93,7 +97,7 @@ def print_config() -> None:
     from uzel.node.config import NodeConfig  # noqa: PLC0415
 
     settings = asdict(NodeConfig())
-    lines = ["listen = []"]
+    lines = ["listen = []", "peers = []"]
     for section in ("times", "limits"):
         lines += ["", f"[{section}]"]
         lines += [f"{name} = {str(value).lower()}" for name, value in settings[section].items()]

@@ -1,8 +1,8 @@
 """The node's process, lean: only what a node needs is loaded, and what only its start needed is given back.
 
-Arguments: state folder, settings file or "", then addresses to listen on. Prints one JSON line once it listens;
-logs to stderr. SIGTERM and Ctrl-C stop it: no new calls, running conversations get their drain time, exit 0; a
-second signal stops it at once. Counterpart: `node_command`, which becomes this process.
+Its arguments are those of `NodeArguments`. Prints one JSON line once it listens; logs to stderr. SIGTERM and Ctrl-C
+stop it: no new calls, running conversations get their drain time, exit 0; a second signal stops it at once.
+Counterpart: `node_command`, which becomes this process.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from uzel.app.node_addresses import listen_addresses
+from uzel.app.node_arguments import NodeArguments
 from uzel.errors import ExitCode, UzelError
+from uzel.names import NodeReference
 from uzel.net.memory import release_start_up_memory
 from uzel.node.config import NodeConfig, load_config
 from uzel.node.log import log_to_stderr
@@ -33,13 +34,15 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-async def serve(state: Path, settings: NodeConfig, listen: list[tuple[str, int]]) -> None:
+async def serve(
+    state: Path, settings: NodeConfig, listen: Sequence[tuple[str, int]], peers: Sequence[NodeReference] = ()
+) -> None:
     """Run one node until a signal, or until `stop` has been waited for. Raises `ConfigError`."""
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
     service = NodeService(settings, state)
-    await service.start(listen)
+    await service.start(listen, peers)
     shown = {
         "event": "listening",
         "control": [written(host, port) for host, port in service.control_addresses],
@@ -70,14 +73,15 @@ def written(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def main(state: str, config: str, *listen: str) -> int:
+def main(written: list[str]) -> int:
     """Run the process; returns its exit code."""
     log_to_stderr()
     try:
-        settings = load_config(Path(config)) if config else NodeConfig()
-        addresses = listen_addresses(list(listen), settings.listen)
+        given = NodeArguments.read(written)
+        settings = load_config(given.config) if given.config else NodeConfig()
+        listen, peers = given.listen_addresses(settings.listen), given.peer_references(settings.peers)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(serve(Path(state), settings, addresses))
+            runner.run(serve(given.state, settings, listen, peers))
     except UzelError as error:
         print(f"uzel: {error}", file=sys.stderr)
         return error.exit_code
@@ -87,4 +91,4 @@ def main(state: str, config: str, *listen: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

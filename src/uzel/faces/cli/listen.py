@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from uzel.errors import ExitCode
-from uzel.faces.cli.options import JsonOption, NodeOption, ProfileOption, node_references, profile_folder
+from uzel.faces.cli.options import (
+    JsonOption,
+    NodeOption,
+    ProfileOption,
+    RoamingOption,
+    node_references,
+    profile_folder,
+)
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 
 
@@ -23,6 +30,7 @@ class Accept(StrEnum):
 def listen(
     profile: ProfileOption = None,
     node: NodeOption = None,
+    roaming: RoamingOption = False,
     as_json: JsonOption = False,
     accept: Annotated[
         Accept, typer.Option("--accept", help="contacts: only peers whose key is pinned in the profile.")
@@ -42,7 +50,13 @@ def listen(
 
     opened = Profile.open(profile_folder(profile))
     listener = Listener(
-        opened.identity, opened.pins, references, as_json=as_json, contacts_only=accept is Accept.CONTACTS, echo=echo
+        opened.identity,
+        opened.pins,
+        references,
+        roaming=roaming,
+        as_json=as_json,
+        contacts_only=accept is Accept.CONTACTS,
+        echo=echo,
     )
     try:
         run_until_signal(listener.run())

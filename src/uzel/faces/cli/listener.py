@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 
-from uzel.client import Client, Conversation, IncomingCall, WentOffline, WentOnline
+from uzel.client import Client, ClientSettings, Conversation, IncomingCall, WentOffline, WentOnline
 from uzel.errors import ConversationEndedError, NodeKeyChangedError, RateLimitedError, StorageError, UzelError
 from uzel.faces.cli.emitter import Emitter
 from uzel.faces.cli.output import json_line, printable, rfc3339, say
@@ -17,6 +17,8 @@ from uzel.identity import Identity, Pins
 from uzel.names import NodeReference
 
 CONTESTED = "another program is using this number"
+GOODBYE = 2.0
+"""Seconds in which connections may close in order."""
 
 
 class Listener:
@@ -28,36 +30,37 @@ class Listener:
         pins: Pins,
         nodes: Sequence[NodeReference],
         *,
+        roaming: bool,
         as_json: bool,
         contacts_only: bool,
         echo: bool,
     ) -> None:
         self._pins = pins
-        self._single_node = len(nodes) == 1
         self._as_json = as_json
         self._contacts_only = contacts_only
         self._echo = echo
-        self._client = Client(identity, pins, nodes)
+        self._client = Client(identity, pins, nodes, ClientSettings(roaming=roaming))
         self._client.on_event = self._on_event
         self._conversations: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Listen until cancelled, or until nobody reads what is printed.
 
-        Raises `NodeKeyChangedError` when the only node shows another key, and `StorageError` when the disk behind
-        stdout refuses.
+        Raises `NodeKeyChangedError` when every node shows another key than before, and `StorageError` when the disk
+        behind stdout refuses.
         """
         self._emitter = Emitter()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         answering = self._spawn(self._answer())
         try:
-            async with self._client:
-                await self._over
+            await self._client.__aenter__()
+            await self._over
         except BrokenPipeError:
             pass  # whoever read our lines has gone, and so do we
         except OSError as error:
             raise StorageError(f"standard output: {error.strerror}") from None
         finally:
+            await self._client.close(GOODBYE)
             for task in {answering, *self._conversations}:
                 task.cancel()
             await self._emitter.close()
@@ -93,7 +96,7 @@ class Listener:
         )
         if event.contested and self._as_json:
             say(f"uzel: {CONTESTED}; trying again in {retry_in:.0f} s")
-        if isinstance(event.error, NodeKeyChangedError) and self._single_node:
+        if isinstance(event.error, NodeKeyChangedError) and event.hopeless:
             self._stop(event.error)
 
     async def _answer(self) -> None:

@@ -26,8 +26,14 @@ NodeOption = Annotated[
         "--node",
         envvar="UZEL_NODE",
         metavar="HOST:PORT[,FINGERPRINT]",
-        help="The node to use; repeat it to name others, tried in this order.",
+        help="The node to use; repeat it to name others: the next is used when one dies, in this order.",
         show_default=False,
+    ),
+]
+RoamingOption = Annotated[
+    bool,
+    typer.Option(
+        "--roaming", help="When none of your nodes answers, use others that they told of. A node sees who calls whom."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line, with stable keys.")]

@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from uzel.errors import UzelError
-from uzel.faces.cli.options import JsonOption, NodeOption, ProfileOption, node_references, profile_folder
+from uzel.faces.cli.options import (
+    JsonOption,
+    NodeOption,
+    ProfileOption,
+    RoamingOption,
+    node_references,
+    profile_folder,
+)
 from uzel.faces.cli.output import json_line, now, put
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 from uzel.names import ContactLink
@@ -42,8 +49,11 @@ def send(
     ],
     profile: ProfileOption = None,
     node: NodeOption = None,
+    roaming: RoamingOption = False,
     wait: Annotated[WaitFor, typer.Option("--wait", help="When to say done.")] = WaitFor.DELIVERED,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds for everything.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, max=86400, help="Seconds for everything, closing included.")
+    ] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
     """\b
@@ -62,7 +72,7 @@ def send(
     try:
         link = ContactLink.parse(to)
         shown["to"] = int(link.uin)
-        milliseconds = _deliver(link, text, profile, node, timeout)
+        milliseconds = _deliver(link, text, profile, node, timeout, roaming=roaming)
     except (UzelError, StoppedError) as error:
         if as_json:
             reason = str(error.reason) if isinstance(error, UzelError) else INTERRUPTED
@@ -75,14 +85,16 @@ def send(
         put(f"delivered in {milliseconds:.0f} ms\n")
 
 
-def _deliver(link: ContactLink, text: str, profile: Path | None, node: list[str] | None, timeout: float) -> float:
+def _deliver(
+    link: ContactLink, text: str, profile: Path | None, node: list[str] | None, timeout: float, *, roaming: bool
+) -> float:
     references = node_references(node, link)
     from uzel.faces.cli.sender import deliver  # noqa: PLC0415 - help must not load the client
     from uzel.store.profile import Profile  # noqa: PLC0415
 
     opened = Profile.open(profile_folder(profile))
     content = _from_stdin() if text == "-" else _checked(text)
-    return run_until_signal(deliver(opened, references, link, content, timeout))
+    return run_until_signal(deliver(opened, references, link, content, timeout, roaming=roaming))
 
 
 def _checked(text: str) -> str:
