@@ -5,9 +5,9 @@
         await conversation.send("hello")
 
 Guaranteed: a text is reported to its sender only once the receiving program acknowledged it; nothing is sent to a
-node or a peer whose key is not the pinned one; after a lost connection the client logs in again by itself. Not
-guaranteed: that a text sent twice is shown once (the base protocol cannot tell), or anything about a text whose
-`send` raised.
+node or a peer whose key is not the pinned one; after a lost connection the client logs in again by itself, at the
+next of its nodes if it has several. Not guaranteed: that a text sent twice is shown once (the base protocol cannot
+tell), or anything about a text whose `send` raised.
 """
 
 from uzel.client.client import Client

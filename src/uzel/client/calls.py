@@ -17,7 +17,14 @@ from uzel.client.events import IncomingCall
 from uzel.client.login import Login, reason_of, token
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import ClientClosedError, NetworkError, PeerKeyChangedError, UnavailableError, UzelError
+from uzel.errors import (
+    ClientClosedError,
+    NetworkError,
+    NotTrustedError,
+    PeerKeyChangedError,
+    UnavailableError,
+    UzelError,
+)
 from uzel.identity import Identity, PeerTrust, Pins
 from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.session.control import CallAnswered, CallArrived, CallFailed, CallReady, PeerEvent, Step
@@ -28,16 +35,40 @@ from uzel.tls import Side, make_context
 
 ALPN = (b"uzel/1",)
 """What we speak end to end (D29); `uzel/2` is offered once it is spoken."""
+AFTER_FAILURE = 0.2
+"""Seconds in which a node whose data port cannot be reached shows whether it is there at all."""
 LAPSE = 20.0
 """Seconds in which a node may still hold a call that was given up: 15 s for our data connection, and some for the way.
 The protocol has no cancel (D15), and the node takes no new 03 for that peer until then."""
+
+
+class UnprovenError(Exception):
+    """Whoever answered did not prove to be the one who was called, because of `error`: worth another call (D20)."""
+
+    def __init__(self, error: UzelError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class LoginLostError(NetworkError):
+    """The connection to the node was lost while the call was being set up. Try again."""
+
+    reason = "offline"
+
+
+@dataclass(frozen=True, eq=False)
+class Ringing:
+    """A call that waits for an answer of ours, which goes to this login."""
+
+    login: Login
 
 
 @dataclass(eq=False)
 class SetUp:
     """A call that is being set up, and who waits for its conversation.
 
-    `after_lapse`: an earlier call to this peer was given up, so that the first 05 may be that one's.
+    `after_lapse`: an earlier call to this peer was given up, so that the first 05 may be that one's. `unproven`: it
+    failed because whoever answered did not prove who they are, or did not complete the handshake.
     """
 
     login: Login
@@ -47,6 +78,7 @@ class SetUp:
     taken: bool = False
     opening: asyncio.Task[None] | None = None
     after_lapse: bool = False
+    unproven: bool = False
 
 
 class Calls:
@@ -69,7 +101,7 @@ class Calls:
         self._as_caller = make_context(private_key=key, certificate=certificate, side=Side.CLIENT, alpn=ALPN)
         self._as_callee = make_context(private_key=key, certificate=certificate, side=Side.SERVER, alpn=ALPN)
         self._set_ups: dict[Uin, SetUp] = {}
-        self._ringing: dict[Uin, object] = {}
+        self._ringing: dict[Uin, Ringing] = {}
         self._given_up: dict[Uin, float] = {}
         self._conversations: dict[Uin, Conversation] = {}
         self._unreported: dict[Uin, Unreported] = {}
@@ -79,27 +111,40 @@ class Calls:
     # -- What the client asks ---------------------------------------------------------------------------------
 
     async def call(self, login: Login, link: ContactLink) -> Conversation:
-        """Set up a conversation with this peer, or join the set-up that runs, or return the one there is."""
+        """Set up a conversation with this peer, or join the set-up that runs, or return the one there is.
+
+        Raises `UnprovenError` when calling again may help.
+        """
         conversation = self._conversations.get(link.uin)
         if conversation is None or not conversation.is_open:
             set_up = self._set_up(login, link.uin)
             if set_up.link_fingerprint is None:
                 set_up.link_fingerprint = link.fingerprint
             self.on_events(login, login.step(link.uin, Step.CALL))
-            conversation = await self._wait(link.uin, set_up)
+            try:
+                conversation = await self._wait(link.uin, set_up)
+            except UzelError as error:
+                if set_up.unproven:
+                    raise UnprovenError(error) from error
+                raise
         self._check_link(conversation, link)
         return conversation
 
-    def login_lost(self) -> None:
-        """Calls in set-up end with the control connection; conversations live on (D16)."""
-        self._ringing.clear()
+    def is_busy(self, login: Login) -> bool:
+        """A call is being set up through this login, or rings on it."""
+        rings = any(ringing.login is login for ringing in self._ringing.values())
+        return rings or any(set_up.login is login for set_up in self._set_ups.values())
+
+    def login_lost(self, login: Login) -> None:
+        """Calls in set-up end with their control connection; conversations live on (D16)."""
+        self._ringing = {peer: ringing for peer, ringing in self._ringing.items() if ringing.login is not login}
         self._given_up.clear()
         for peer, set_up in list(self._set_ups.items()):
-            if set_up.opening is None:
-                self._fail(peer, set_up, NetworkError("the connection to the node was lost", reason="offline"))
+            if set_up.login is login and set_up.opening is None:
+                self._fail(peer, set_up, LoginLostError())
 
-    async def close(self) -> None:
-        """End everything, for good."""
+    async def close(self, within: float | None = None) -> None:
+        """End everything, for good; after so many seconds without saying goodbye."""
         self._closed = True
         self._ringing.clear()
         for peer, set_up in list(self._set_ups.items()):
@@ -107,7 +152,7 @@ class Calls:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(conversation.close() for conversation in list(self._conversations.values())))
+        await asyncio.gather(*(conversation.close(within) for conversation in list(self._conversations.values())))
 
     # -- What the control connection says ---------------------------------------------------------------------
 
@@ -132,7 +177,7 @@ class Calls:
 
     def _on_failed(self, login: Login, peer: Uin) -> None:
         set_up = self._set_ups.get(peer)
-        if set_up is None:
+        if set_up is None or set_up.login is not login:
             return
         if set_up.after_lapse:
             set_up.after_lapse = False
@@ -141,7 +186,7 @@ class Calls:
             self._fail(peer, set_up, UnavailableError(f"UIN {peer}"))
 
     def _on_arrived(self, login: Login, peer: Uin) -> None:
-        self._ringing[peer] = call = object()
+        self._ringing[peer] = call = Ringing(login)
         set_up = self._set_ups.get(peer)
         if set_up is not None:  # the peer began afresh while we were about to join it: our wish is being granted (D14)
             self._stop_opening(set_up)
@@ -149,7 +194,7 @@ class Calls:
         else:
             self._spawn(self._offer(login, peer, call))
 
-    async def _offer(self, login: Login, peer: Uin, call: object) -> None:
+    async def _offer(self, login: Login, peer: Uin, call: Ringing) -> None:
         """Let the program decide, unless a conversation with this peer is alive."""
         running = self._conversations.get(peer)
         if running is not None and await self._is_alive(running):
@@ -161,7 +206,7 @@ class Calls:
                 raise UnavailableError(f"the call of UIN {peer} is over")
             self.on_events(login, login.step(peer, Step.ACCEPT))
             if (set_up := self._set_ups.get(peer)) is None:
-                raise NetworkError("the connection to the node was lost", reason="offline")
+                raise LoginLostError
             return await self._wait(peer, set_up)
 
         incoming = IncomingCall(
@@ -170,7 +215,7 @@ class Calls:
         if incoming.is_ringing and not self._arrived(incoming):
             incoming.refuse()
 
-    def _refuse(self, login: Login, peer: Uin, call: object) -> None:
+    def _refuse(self, login: Login, peer: Uin, call: Ringing) -> None:
         if self._ringing.get(peer) is call:
             del self._ringing[peer]
             login.step(peer, Step.REFUSE)
@@ -225,7 +270,11 @@ class Calls:
             await data.abort()
             self._counters.note(reason_of(error))
             login.step(peer, Step.GIVE_UP)
-            self._fail(peer, set_up, error)
+            set_up.unproven = isinstance(error, NotTrustedError) or (
+                as_caller and data.reached_node and isinstance(error, NetworkError)
+            )
+            lost = not data.reached_node and await login.is_lost(AFTER_FAILURE)
+            self._fail(peer, set_up, LoginLostError() if lost else error)
         except BaseException:
             await data.abort()
             raise
@@ -270,7 +319,7 @@ class Calls:
             del self._unreported[peer]
 
     def _give_up(self, peer: Uin, set_up: SetUp) -> None:
-        """Nobody waits any longer: let a 07 lapse (D15)."""
+        """Nobody waits any longer: say 08 if 06 was said, else let a 07 lapse (D15)."""
         self._forget(peer, set_up)
         self._stop_opening(set_up)
         set_up.conversation.cancel()

@@ -1,47 +1,46 @@
 """A user's client: stays logged in, calls and is called.
 
-It goes on by itself: when its node dies it moves to the next configured one, with growing, jittered delays
-(`session.redial`). All methods belong to the event loop on which it was started; every wait can be cancelled.
+It goes on by itself: when its node dies it moves to the next configured one, and later back to those before it
+(`presence`, `order`). All methods belong to the event loop on which it was started; every wait can be cancelled.
 Counterpart: a node, and the clients of other users.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from uzel.client.calls import Calls
+from uzel.client.calls import Calls, LoginLostError, UnprovenError
 from uzel.client.conversation import Conversation, Text
 from uzel.client.events import IncomingCall, WentOffline, WentOnline
-from uzel.client.login import Login, reason_of
+from uzel.client.login import Login
+from uzel.client.presence import LoginUser, Presence
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import (
-    ClientClosedError,
-    NetworkError,
-    NotTrustedError,
-    TimedOutError,
-    UzelError,
-)
+from uzel.errors import ClientClosedError, NotTrustedError, TimedOutError, UzelError
 from uzel.identity import Identity, Pins
-from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
-from uzel.session.redial import Redial
+from uzel.names import MAX_LINK_NODES, ContactLink, Fingerprint, NodeReference, Uin
 from uzel.store.profile import Profile
-from uzel.tls import Side, make_context
 
+AFTER_BREAK = 0.1
+"""Seconds before a call whose answerer broke off is repeated: what the node still says about it should come first."""
 TextHandler = Callable[[Conversation, Text], Awaitable[None]]
 
 
 class Client:
     """One identity at one node at a time. Use it as an async context manager.
 
-    `nodes` are tried in order. `on_event` is called with `WentOnline` and `WentOffline`. `counters` counts reasons.
+    `nodes` are in the order in which their user prefers them. The first one that takes the login is used; when it dies,
+    the next one; when the last one fails, the first again. While at a later node, the client looks at the earlier ones
+    every 5 minutes or so (the setting `go_back`) and moves back. Conversations live on where they were begun, and what
+    their ends left unreported goes first in the next one with that peer, at whatever node (`Conversation.reply`). With
+    the setting `roaming`, other nodes that the node tells of are tried once every configured one has failed.
+
+    `on_event` is called with `WentOnline` and `WentOffline`. `counters` counts reasons.
     """
 
     def __init__(
@@ -56,21 +55,14 @@ class Client:
         self.on_event: Callable[[WentOnline | WentOffline], None] | None = None
         self.counters = Reasons()
         self._identity = identity
-        self._pins = pins
-        self._nodes = tuple(nodes)
+        self._nodes = tuple(dict.fromkeys(nodes))
         self._settings = settings or ClientSettings()
-        self._redial = Redial(self._settings.redial)
-        self._context = make_context(
-            private_key=identity.private_key, certificate=identity.certificate, side=Side.SERVER
-        )
-        self._login: Login | None = None
-        self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._failure: UzelError | None = None
-        self._retry_now = asyncio.Event()
         self._arrivals: deque[IncomingCall] = deque()
         self._closed = False
-        self._calls = Calls(identity, pins, self._settings, self.counters, self._arrived)
+        self._calls = calls = Calls(identity, pins, self._settings, self.counters, self._arrived)
+        user = LoginUser(calls.on_events, calls.is_busy, calls.login_lost, self._tell, self._announce)
+        self._presence = Presence(identity, pins, self._nodes, self._settings, self.counters, user)
 
     @classmethod
     def open(cls, profile: Path | str, *nodes: str, settings: ClientSettings | None = None) -> Self:
@@ -93,18 +85,18 @@ class Client:
 
     @property
     def link(self) -> ContactLink:
-        """One's own contact link, with the configured nodes."""
-        return ContactLink(self.uin, self.fingerprint, self._nodes)
+        """One's own contact link, with the configured nodes, at most 8."""
+        return ContactLink(self.uin, self.fingerprint, self._nodes[:MAX_LINK_NODES])
 
     @property
     def is_online(self) -> bool:
         """Logged in right now."""
-        return self._login is not None
+        return self._presence.login is not None
 
     # -- Life -------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.get_running_loop().create_task(self._stay_online())
+        self._presence.start()
         return self
 
     async def __aexit__(
@@ -112,16 +104,18 @@ class Client:
     ) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """End every conversation and go offline; whoever waits for a call gets `ClientClosedError`. Twice is once."""
+    async def close(self, within: float | None = None) -> None:
+        """End every conversation and go offline; whoever waits for a call gets `ClientClosedError`. Twice is once.
+
+        A connection whose other side takes nothing any more is given 5 seconds to take what is queued, and all of them
+        together at most `within` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        until = None if within is None else loop.time() + within
         self._closed = True
         self._announce()
-        await self._calls.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            if not self._task.cancelled():
-                self._task.result()
+        await self._calls.close(within)
+        await self._presence.stop(None if until is None else max(0.0, until - loop.time()))
 
     async def wait_online(self, timeout: float | None = None) -> WentOnline:
         """Wait until logged in. Raises the reason at once when waiting is of no use (`NodeKeyChangedError`,
@@ -131,12 +125,12 @@ class Client:
             async with asyncio.timeout(timeout):
                 login = await self._wait_login()
         except TimeoutError:
-            raise self._failure or TimedOutError("the node did not answer") from None
+            raise self._presence.failure or TimedOutError("the node did not answer") from None
         return WentOnline(login.reference.address, self.uin)
 
     def retry_now(self) -> None:
         """Do not wait for the next attempt: try to log in now."""
-        self._retry_now.set()
+        self._presence.retry_now()
 
     # -- Calls ------------------------------------------------------------------------------------------------
 
@@ -146,27 +140,34 @@ class Client:
         Whoever calls also reads: the peer may have called in the same moment, and has texts of its own to send.
 
         Waits for the login first. With a contact link its key is required and pinned as verified. When someone
-        else answers, calls again at once, three times in all. Raises `UnavailableError`, `TimedOutError` after
-        `timeout` seconds (default: the setting `call`), `NotTrustedError` when the wrong one answered, and any
-        `NetworkError`.
+        else answers, or somebody who breaks off before proving to be anyone, calls again at once, three times in all
+        (D20): a node that lies can do either, and the next call goes past it. So it does when the node dies meanwhile
+        and there is another one.
+        Raises `UnavailableError`, `TimedOutError` after `timeout` seconds (default: the setting `call`),
+        `NotTrustedError` when the wrong one answered, and any `NetworkError`.
         """
         link = peer if isinstance(peer, ContactLink) else ContactLink.parse(str(peer))
         loop = asyncio.get_running_loop()
         until = loop.time() + (self._settings.call if timeout is None else timeout)
-        wrong: NotTrustedError | None = None
-        for _ in range(self._settings.tries):
+        wrong: list[UzelError] = []
+        broken: list[UzelError] = []
+        while len(wrong) + len(broken) < self._settings.tries:
             try:
                 async with asyncio.timeout_at(until):
-                    login = await self._wait_login()
-                    return await self._calls.call(login, link)
+                    if broken:
+                        await asyncio.sleep(AFTER_BREAK)
+                    return await self._calls.call(await self._wait_login(), link)
             except TimeoutError:
-                raise wrong or self._failure_or_timeout(link.uin) from None
-            except NotTrustedError as error:
-                wrong = error
+                raise (wrong + broken or [self._failure_or_timeout(link.uin)])[0] from None
+            except UnprovenError as unproven:
+                (wrong if isinstance(unproven.error, NotTrustedError) else broken).append(unproven.error)
+            except LoginLostError as lost:
+                if not self._presence.has_other_nodes:
+                    raise
+                broken.append(lost)
             except UzelError as error:
-                raise wrong or error from None
-        assert wrong is not None
-        raise wrong
+                raise (wrong or [error])[0] from None
+        raise (wrong + broken)[0]
 
     async def calls(self) -> AsyncIterator[IncomingCall]:
         """The calls that arrive, until the client closes. Those that ended before anyone looked are left out."""
@@ -217,8 +218,8 @@ class Client:
             await conversation.close()
 
     def _failure_or_timeout(self, uin: Uin) -> UzelError:
-        if self._login is None and self._failure is not None:
-            return self._failure
+        if not self.is_online and self._presence.failure is not None:
+            return self._presence.failure
         return TimedOutError(f"UIN {uin} did not answer in time")
 
     def _arrived(self, call: IncomingCall) -> bool:
@@ -230,62 +231,17 @@ class Client:
         self._announce()
         return True
 
-    # -- Staying online ---------------------------------------------------------------------------------------
-
-    async def _stay_online(self) -> None:
-        attempt = 0
-        loop = asyncio.get_running_loop()
-        while True:
-            reference = self._nodes[attempt % len(self._nodes)]
-            error = await self._one_login(reference)
-            self._redial.closed(loop.time())
-            attempt += 1
-            await self._pause(error, more_nodes=attempt % len(self._nodes) != 0)
-
-    async def _one_login(self, reference: NodeReference) -> UzelError:
-        """Log in, stay while it lasts; returns why it ended."""
-        try:
-            login = await Login.open(reference, self._pins, self._settings, self._context, self._calls.on_events)
-        except UzelError as error:
-            return error
-        try:
-            self._redial.online(asyncio.get_running_loop().time())
-            self._login, self._failure = login, None
-            self._tell(WentOnline(reference.address, self.uin))
-            self._announce()
-            return await asyncio.shield(login.closed)
-        finally:
-            self._login = None
-            self._calls.login_lost()
-            await login.close()
-
-    async def _pause(self, error: UzelError, *, more_nodes: bool) -> None:
-        """Wait before the next attempt; a node that failed is followed by the next one without a long delay."""
-        delay = self._redial.delay(random.random())  # noqa: S311 - jitter, no secret
-        if more_nodes and not self._redial.contested:
-            delay = min(delay, self._settings.redial.first)
-        self._failure = error
-        self.counters.note(reason_of(error))
-        self._tell(WentOffline(str(error.reason), delay, self._redial.contested, error))
-        self._announce()
-        self._retry_now.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._retry_now.wait(), delay)
+    # -- Inside -----------------------------------------------------------------------------------------------
 
     async def _wait_login(self) -> Login:
-        await self._until(lambda: self._login is not None or self._closed or self._hopeless())
+        presence = self._presence
+        await self._until(lambda: presence.login is not None or self._closed or presence.hopeless)
         if self._closed:
             raise ClientClosedError
-        if self._login is None:
-            assert self._failure is not None
-            raise self._failure
-        return self._login
-
-    def _hopeless(self) -> bool:
-        """The only node shows another key, or the disk takes no pin: waiting does not mend that."""
-        if isinstance(self._failure, NotTrustedError):
-            return len(self._nodes) == 1
-        return self._failure is not None and not isinstance(self._failure, NetworkError)
+        if presence.login is None:
+            assert presence.failure is not None
+            raise presence.failure
+        return presence.login
 
     def _tell(self, event: WentOnline | WentOffline) -> None:
         if self.on_event is not None:  # soon: what it raises is the program's own, and goes to the loop's handler

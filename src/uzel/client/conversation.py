@@ -144,10 +144,18 @@ class Conversation:
             self._waiting.discard(answered)
         return time.perf_counter() - started
 
-    async def close(self) -> None:
-        """End the conversation; texts that were not reported are not sent again, except those of `reply`."""
+    async def close(self, within: float | None = None) -> None:
+        """End the conversation; texts that were not reported are not sent again, except those of `reply`.
+
+        What is queued has 5 seconds to go out, or `within` seconds if that is less.
+        """
         self._runner.close()
-        await self._ended.wait()
+        try:
+            async with asyncio.timeout(within):
+                await self._ended.wait()
+        except TimeoutError:
+            self._runner.abort()
+            await self._ended.wait()
 
     async def wait_closed(self) -> None:
         """Wait until the conversation has ended, from whichever side."""

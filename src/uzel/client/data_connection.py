@@ -15,7 +15,7 @@ from typing import Any
 from uzel.client.conversation import Conversation
 from uzel.client.login import error_of, reason_of
 from uzel.client.settings import ClientSettings
-from uzel.errors import ConversationEndedError, Reason, TimedOutError, UzelError
+from uzel.errors import CertificateError, ConversationEndedError, Reason, TimedOutError, UzelError
 from uzel.identity import PeerTrust, Pins, UncheckedPeer, read_certificate, trust_first_use, trust_peer
 from uzel.names import Fingerprint, Uin
 from uzel.net.runner import Runner
@@ -46,6 +46,11 @@ class DataConnection:
         self._conversation: Conversation | None = None
         self._connected = False
         self.runner = Runner(self._loop, self, None if as_caller else FirstByte(self._loop.time(), settings.first_byte))
+
+    @property
+    def reached_node(self) -> bool:
+        """The node took our 20: from then on it is the other side's turn."""
+        return self._connected
 
     async def open(self, node: tuple[str, int], own_address: str, on_first_byte: Callable[[], None]) -> None:
         """Dial the node's data port, say 20, and complete end-to-end TLS; trust comes next (`trust`).
@@ -85,6 +90,9 @@ class DataConnection:
             verdict = trust_peer(pins, certificate, expected=self._peer, link_fingerprint=link_fingerprint)
             if isinstance(verdict, UncheckedPeer):
                 verdict = trust_first_use(pins, await asyncio.to_thread(verdict.check))
+        except CertificateError as error:
+            self.runner.close(reason_of(error), error.detail)
+            raise CertificateError(f"someone else answered: {error.detail}", reason=error.reason) from None
         except UzelError as error:
             self.runner.close(reason_of(error), error.detail)
             raise

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WentOnline:
-    """Logged in at this node as this user."""
+    """Logged in at this node as this user; without a `WentOffline` in between, it went back to an earlier node."""
 
     node: NodeAddress
     uin: Uin
@@ -25,13 +25,15 @@ class WentOnline:
 class WentOffline:
     """Not logged in any more, or an attempt failed; the next one comes in `retry_in` seconds.
 
-    `contested`: another program seems to use this number (section 8, "redial").
+    `contested`: another program seems to use this number (section 8, "redial"). `hopeless`: waiting does not mend it,
+    because every node shows another key than before, or the disk takes no pin.
     """
 
     reason: str
     retry_in: float
     contested: bool
     error: UzelError
+    hopeless: bool = False
 
 
 class IncomingCall:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from uzel.client.reaching import ANYWHERE, reach
 from uzel.client.settings import ClientSettings
 from uzel.errors import (
     CertificateError,
     NodeRefusedError,
-    NodeUnreachableError,
     ProtocolError,
     Reason,
     TimedOutError,
@@ -22,7 +22,7 @@ from uzel.errors import (
     VersionMismatchError,
 )
 from uzel.identity import Pins, read_node_certificate, trust_node
-from uzel.names import NodeReference
+from uzel.names import Fingerprint, NodeReference, Range, range_of
 from uzel.net.runner import Runner
 from uzel.session.control import ClientControl, Online, Step
 from uzel.session.hello import MAJOR, MINOR, HelloAccepted, HelloOfferer, HelloRefused
@@ -79,8 +79,11 @@ class Login:
         settings: ClientSettings,
         context: TlsContext,
         on_events: Callable[[Login, list[Event]], None],
+        ranges: Collection[Range],
     ) -> None:
         self.reference = reference
+        self.fingerprint: Fingerprint | None = None
+        self._ranges = ranges
         self._pins = pins
         self._settings = settings
         self._context = context
@@ -101,13 +104,15 @@ class Login:
         settings: ClientSettings,
         context: TlsContext,
         on_events: Callable[[Login, list[Event]], None],
+        ranges: Collection[Range] = ANYWHERE,
     ) -> Login:
-        """Log in. Raises `NodeUnreachableError`, `TimedOutError`, `NodeRefusedError`, `VersionMismatchError`,
-        `CertificateError` or `NodeKeyChangedError`; also `StorageError` when the node's pin cannot be written.
+        """Log in, at an address in one of these ranges. Raises `NodeUnreachableError`, `TimedOutError`,
+        `NodeRefusedError`, `VersionMismatchError`, `CertificateError` or `NodeKeyChangedError`; also `StorageError`
+        when the node's pin cannot be written.
         """
         major, minor = MAJOR, MINOR
         for _ in range(2):
-            login = cls(reference, pins, settings, context, on_events)
+            login = cls(reference, pins, settings, context, on_events, ranges)
             try:
                 await login._connect(major, minor)
             except VersionMismatchError:
@@ -132,6 +137,17 @@ class Login:
         own = self.runner.transport.get_extra_info("sockname")
         return (peer[0], peer[1]), own[0]
 
+    @property
+    def range(self) -> Range | None:
+        """The range of the node's IP address."""
+        return range_of(self.endpoints[0][0])
+
+    def request_nodes(self) -> None:
+        """Ask the node for others (90); what it tells comes as `Received(NodeList)`."""
+        if self.machine is not None and self.runner is not None:
+            self.machine.request_nodes()
+            self.runner.update()
+
     def step(self, peer: int, step: Step) -> list[Event]:
         """Take a step of a call, and send what it says."""
         machine = self.machine
@@ -141,22 +157,27 @@ class Login:
         self.runner.update()
         return events
 
-    async def close(self) -> None:
-        """Close, and wait until it is."""
+    async def is_lost(self, within: float) -> bool:
+        """It has ended, or does so within this many seconds."""
+        await asyncio.wait([self.closed], timeout=within)
+        return self.closed.done()
+
+    async def close(self, within: float | None = None) -> None:
+        """Close, and wait until it is; after so many seconds without saying goodbye."""
         if self.runner is not None and not self.closed.done():
             self.runner.close()
-            await asyncio.wait([self.closed])
+            if (await asyncio.wait([self.closed], timeout=within))[1]:
+                self.runner.abort()
+                await asyncio.wait([self.closed])
 
     async def _connect(self, major: int, minor: int) -> None:
-        address = self.reference.address
+        address, seconds = self.reference.address, self._settings.handshake
         self.runner = runner = Runner(self._loop, self, HelloOfferer(major, minor))
         connected = False
         try:
-            async with asyncio.timeout(self._settings.handshake):
-                try:
-                    await self._loop.create_connection(lambda: runner, address.host, address.port)
-                except OSError as error:
-                    raise NodeUnreachableError(f"{address}: {error.strerror or error}") from None
+            async with asyncio.timeout(seconds):
+                sock = await reach(address, self._ranges, seconds)
+                await self._loop.create_connection(lambda: runner, sock=sock)
                 connected = True
                 await asyncio.shield(self._secured)
             await asyncio.shield(self._online)  # bounded by the machine's own login time
@@ -204,7 +225,7 @@ class Login:
         assert runner.engine is not None
         try:
             certificate = read_node_certificate(runner.engine.peer_certificate_der)
-            trust_node(self._pins, self.reference, certificate.fingerprint)
+            self.fingerprint = trust_node(self._pins, self.reference, certificate.fingerprint).fingerprint
         except UzelError as error:
             self._error = error
             runner.close(reason_of(error), error.detail)

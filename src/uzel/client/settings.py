@@ -15,6 +15,9 @@ class ClientSettings:
 
     handshake: TCP connect, hello and TLS with the node, together.
     login: until the first pong.
+    hurry: from connecting to the first pong, at a node that is not the last one left, in the first round (`order`).
+    go_back: while at another node than the first one, between looks at those before it; varied by ±20 %.
+    roaming: ask the node for others, and try those when every configured one has failed. A node sees who calls whom.
     call: a call, from 03 until the conversation stands; a node answers within 150 s.
     data_connect: TCP connect of a data connection.
     first_byte: how long a callee waits for the caller's first byte.
@@ -28,6 +31,9 @@ class ClientSettings:
 
     handshake: float = 10.0
     login: float = 60.0
+    hurry: float = 5.0
+    go_back: float = 300.0
+    roaming: bool = False
     call: float = 150.0
     data_connect: float = 10.0
     first_byte: float = 30.0
