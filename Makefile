@@ -9,17 +9,18 @@ export PYTHON
 
 BIN := .venv/bin
 SECONDS = 60
+SEEDS = 10000
 UPGRADE =
 COMPILE = "$(UV)" pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 UV = $(or $(shell command -v uv),$(wildcard $(BIN)/uv))
 
-.PHONY: help run test lint format fuzz bench constraints setup setup-test clean
+.PHONY: help run test lint format fuzz sim bench constraints setup setup-test clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 14
 
-run: setup  ## Set up, then show a whole conversation: a node and two people
+run: setup  ## Set up, then show a whole conversation: two nodes and two people
 	@$(BIN)/uzel demo
 
 test: setup-test lint  ## Set up, then run every check: format, lint, types, import rules, tests
@@ -43,6 +44,9 @@ format: setup-test  ## Format the code and sort its imports
 
 fuzz: setup-test  ## Fuzz the wire: make fuzz SECONDS=60
 	@$(BIN)/python tests/fuzz/fuzz_wire.py --seconds $(SECONDS)
+
+sim: setup-test  ## Simulate federations: make sim SEEDS=100000
+	@$(BIN)/python tests/sim/run.py --seeds $(SEEDS)
 
 bench: setup-test  ## Measure: prints a table and writes JSON
 	@$(BIN)/python bench/run.py
