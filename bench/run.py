@@ -2,7 +2,7 @@
 
 The node is a real process on its own processor, the load on another. Medians of several turns, with the spread.
 Compare figures only within one run: machines are shared and noisy. Counterparts: `node_process` starts the node,
-`load` makes the load, `haproxy` the relay to compare with, where it is installed.
+`load` makes the load, `across` that between nodes, `haproxy` is the relay to compare with, where it is installed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from across import calls_across, texts_and_streams
 from load import Figures, idle_clients, logins, make_people, relay_direct, relay_through_node, texts
 from node_process import NodeProcess, pin
 from other_relays import haproxy, through_port
@@ -60,6 +61,11 @@ def measure(turns: int, sizes: dict[str, int], seconds: float) -> Table:
         for name, run in measures:
             with tempfile.TemporaryDirectory() as folder, NodeProcess(Path(folder), people) as node:
                 table.add(name, run(node))
+        with tempfile.TemporaryDirectory() as folder:
+            for name, figures in texts_and_streams(Path(folder), people, seconds).items():
+                table.add(name, figures)
+            callees = people[: 1 + sizes["callees"]]
+            table.add("calls across nodes, 03 to 07", calls_across(Path(folder), callees, sizes["nodes"]))
         table.add("direct, no relay", relay_direct(seconds, sizes["round_trip_pairs"]))
         if other is not None:
             with other as process:
@@ -75,10 +81,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small turn: does it work at all?")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
     options = parser.parse_args()
-    sizes = {"logins": 500, "idle": 1000, "pairs": 20, "round_trip_pairs": 50}
+    sizes = {"logins": 500, "idle": 1000, "pairs": 20, "round_trip_pairs": 50, "nodes": 6, "callees": 20}
     turns, seconds = options.turns, 2.0
     if options.quick:
-        sizes, turns, seconds = {"logins": 10, "idle": 20, "pairs": 2, "round_trip_pairs": 4}, 1, 0.2
+        sizes = {"logins": 10, "idle": 20, "pairs": 2, "round_trip_pairs": 4, "nodes": 2, "callees": 2}
+        turns, seconds = 1, 0.2
     pin(1)
     table = measure(turns, sizes, seconds)
     table.show()

@@ -7,12 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).parent.parent / "bench" / "run.py"
 
 
+@pytest.mark.timeout(150)
 def test_a_quick_bench_measures_everything(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    subprocess.run([sys.executable, str(BENCH), "--quick", "--out", str(out)], check=True, timeout=55)
+    subprocess.run([sys.executable, str(BENCH), "--quick", "--out", str(out)], check=True, timeout=140)
     measures = json.loads(out.read_text())["measures"]
     assert {"logins, known keys", "idle clients", "texts, 1 pair", "relay"} <= set(measures)
+    assert {"texts, one node and two", "library stream, one node and two"} <= set(measures)
+    assert "in the cache, ms" in measures["calls across nodes, 03 to 07"]
     assert all(value > 0 for figures in measures.values() for turns in figures.values() for value in turns)

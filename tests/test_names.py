@@ -23,9 +23,12 @@ from uzel.names import (
     Fingerprint,
     NodeAddress,
     NodeReference,
+    Range,
     Uin,
     dns_name,
     ip_address,
+    network_of,
+    range_of,
     split_host_port,
 )
 
@@ -300,3 +303,43 @@ def test_not_a_link(text: str) -> None:
 def test_which_names_a_contact_may_have(name: str) -> None:
     assume(_may_be_in_a_name(name) and len(name) <= MAX_CONTACT_NAME)
     assert ContactLink(Uin(1), name=name).name == name
+
+
+RANGES = {
+    Range.LOOPBACK: ("127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1"),
+    Range.LINK_LOCAL: ("169.254.0.1", "fe80::1", "fe80::1%eth0", "febf::", "::ffff:169.254.9.9"),
+    Range.PRIVATE: (
+        *("10.0.0.0", "10.255.255.255", "172.16.0.0", "172.31.255.255", "192.168.0.1", "100.64.0.0", "100.127.255.255"),
+        *("fc00::", "fdff::1", "fec0::1", "::ffff:10.1.2.3"),
+    ),
+    Range.PUBLIC: (
+        *("8.8.8.8", "9.255.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0", "192.167.0.1", "100.63.0.0"),
+        *("100.128.0.0", "1.0.0.0", "2001:4860:4860::8888", "2600::", "::ffff:8.8.8.8"),
+    ),
+    Range.NOWHERE: (
+        *("0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255"),
+        *("::", "ff02::1", "64:ff9b::a00:1", "::ffff:0.0.0.0", "::ffff:0.1.2.3", "::ffff:255.255.255.255"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("host", "expected"), [(host, kind) for kind, hosts in RANGES.items() for host in hosts])
+def test_the_range_of_an_address(host: str, expected: Range) -> None:
+    """D22; 64:ff9b::/96 is how a translator writes IPv4 addresses, private ones too: no node is named so."""
+    assert range_of(host) is expected
+
+
+@pytest.mark.parametrize("host", ["node.example", "localhost", "a1", "xn--e1aybc", "10.0.0.1.example"])
+def test_a_name_has_no_range_of_its_own(host: str) -> None:
+    assert range_of(host) is None
+
+
+@given(st.ip_addresses(v=4))
+def test_an_ipv4_address_in_ipv6_clothes_has_the_same_range(address: ipaddress.IPv4Address) -> None:
+    assert range_of(f"::ffff:{address}") is range_of(str(address))
+
+
+def test_a_network_stands_for_an_address_in_bounds() -> None:
+    assert network_of("192.0.2.7") == "192.0.2.7"
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") == "2001:db8::/64"
+    assert network_of("2001:db8:0:1::1") != network_of("2001:db8::1")

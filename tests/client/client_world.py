@@ -10,7 +10,7 @@ import functools
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -81,10 +81,10 @@ class World:
         self._port = 0
         self.service = NodeService(config, folder)
 
-    async def start(self, state: str = "state") -> None:
+    async def start(self, state: str = "state", peers: Sequence[NodeReference] = ()) -> None:
         """Start the node, again on the port it had. Another `state` is another node: it has another key."""
         self.service = NodeService(self._config, self._folder / state)
-        await self.service.start([("127.0.0.1", self._port)])
+        await self.service.start([("127.0.0.1", self._port)], peers)
         self._port = self.service.control_addresses[0][1]
         claims: Any = self.service.claims
         for number in range(PEOPLE):
@@ -127,6 +127,11 @@ class World:
             if control.uin == uin and control.runner is not None:
                 control.runner.abort()
 
+    def people(self) -> int:
+        """How much there is of clients and their calls."""
+        snapshot = self.service.snapshot()
+        return sum(snapshot[name] for name in ("clients", "controls", "calls", "conversations"))
+
     async def is_empty(self) -> None:
         """Everybody has gone and the node noticed."""
         await until("the node forgets everyone", lambda: not any(self.service.snapshot().values()))
@@ -142,6 +147,22 @@ async def world(*, times: Times | None = None) -> AsyncIterator[World]:
             await made.is_empty()
         finally:
             await made.stop()
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[tuple[World, World]]:
+    """Two nodes; the first one dialled the second."""
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        worlds = [World(Path(folder), NodeConfig(limits=GENEROUS)) for folder in (one, two)]
+        try:
+            await worlds[1].start()
+            await worlds[0].start(peers=[worlds[1].reference])
+            await until("the nodes link", lambda: all(each.service.snapshot()["links"] for each in worlds))
+            yield worlds[0], worlds[1]
+            await until("the nodes forget everyone", lambda: not any(each.people() for each in worlds))
+        finally:
+            for each in worlds:
+                await each.stop()
 
 
 def acquainted() -> MemoryPins:

@@ -328,7 +328,9 @@ async def next_of(conversation: Conversation) -> Text:
     return await anext(conversation)
 
 
-@pytest.mark.parametrize("ending", [Client.close, lambda client: client._login.runner.abort()], ids=["close", "abort"])
+@pytest.mark.parametrize(
+    "ending", [Client.close, lambda client: client._presence.login.runner.abort()], ids=["close", "abort"]
+)
 def test_a_peer_that_goes_away_ends_the_conversation(ending: Callable[[Client], object]) -> None:
     async def story() -> None:
         async with world() as w, w.online(ALICE) as (alice,):

@@ -7,8 +7,21 @@ import time
 
 from OpenSSL import SSL
 
-from e2e.raw_client import Address, Closed, RawClient, converse, exchange, ready
-from e2e.raw_identity import identity
+from e2e.raw_client import (
+    Address,
+    Closed,
+    Conversation,
+    RawClient,
+    Unexpected,
+    converse,
+    exchange,
+    handshake_together,
+    pair,
+    ready,
+    u32,
+)
+from e2e.raw_identity import identity, node_identity
+from e2e.raw_link import RawLink
 
 PATIENCE = 10.0
 SOURCE = "127.0.0.20"
@@ -29,7 +42,11 @@ class Canary(threading.Thread):
         self.still = threading.Lock()
         """Whoever holds it has the canary wait between two rounds."""
         self._over = threading.Event()
+        self.prepare(node)
         self.start()
+
+    def prepare(self, node: Address) -> None:
+        """What must stand before it begins."""
 
     def run(self) -> None:
         try:
@@ -69,3 +86,37 @@ class Canary(threading.Thread):
         self.join(PATIENCE)
         self.caller.close()
         self.callee.close()
+
+
+class LinkCanary(Canary):
+    """One of them talks to somebody behind a link as well."""
+
+    def prepare(self, node: Address) -> None:
+        far = identity(61)
+        self.link = RawLink.dial(node, node_identity(61), "127.0.91.1")
+        self.link.found_here(far.uin)
+        self.link.sync()
+        self.caller.call(far.uin)
+        self.link.expect(0xAA, pair(self.caller.uin, far.uin))
+        self.there = self.link.conversation(far, self.caller.uin, caller=False)
+        self.link.call_ready(self.caller.uin, far.uin)
+        self.caller.expect(0x07, u32(far.uin))
+        self.across = Conversation(self.caller.data(self.caller.uin, far.uin), self.caller.identity, caller=True)
+        handshake_together(self.across.tls, self.there.tls)
+        self.link.script = hearing_nothing
+
+    def round(self) -> None:
+        super().round()
+        exchange(self.across, self.there, f"across {self.rounds}")
+        exchange(self.there, self.across, f"and back across {self.rounds}")
+
+    def close(self) -> None:
+        super().close()
+        self.link.close()
+
+
+def hearing_nothing(link: RawLink, code: int, tail: bytes) -> bool:
+    """The script of a node that has nobody else: searches, hints and housekeeping are all that may come."""
+    if code in {0xAA, 0xAB, 0xB8, 0xD0, 0xA9}:
+        raise Unexpected(f"the canary's link was told {code:02X}")
+    return True

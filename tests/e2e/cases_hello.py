@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from itertools import product
 
 from OpenSSL import SSL
 
@@ -80,11 +81,18 @@ for _code in VALID_TAILS:
         CASES.add(f"{_code:02X} as data hello", first_bytes(_bytes, on_data=True), Reason.MISPLACED_MESSAGE)
 
 
-@CASES.case(Reason.LINKS_NOT_SERVED)
-def node_hello(scene: Scene) -> None:
+@CASES.case(Reason.TLS_FAILED)
+def garbage_behind_a_node_s_hello(scene: Scene) -> None:
+    tcp = scene.tcp()
+    tcp.send(frame(0xCB, b"\x01\x00") + bytes(300))
+    assert ended(tcp).startswith(frame(0x01, b"OK"))
+
+
+@CASES.case(Reason.HANDSHAKE_TIMEOUT, node="quick")
+def a_node_s_hello_and_nothing_more(scene: Scene) -> None:
     tcp = scene.tcp()
     tcp.send(frame(0xCB, b"\x01\x00"))
-    assert ended(tcp) == b""
+    assert ended(tcp).startswith(frame(0x01, b"OK"))
 
 
 @CASES.case()
@@ -103,9 +111,9 @@ def reset_before_anything(scene: Scene) -> None:
 
 @CASES.case(Reason.VERSION_MISMATCH)
 def other_major_version(scene: Scene) -> None:
-    for version in (b"\x00\x00", b"\x02\x00", b"\xff\xff"):
+    for code, version in product((0xCA, 0xCB), (b"\x00\x00", b"\x02\x00", b"\xff\xff")):
         tcp = scene.tcp()
-        tcp.send(frame(0xCA, version))
+        tcp.send(frame(code, version))
         assert ended(tcp) == frame(0x02, b"\x01\x00")
 
 

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -102,7 +102,7 @@ class NodeThread:
         self._patience: asyncio.Future[float] = self.loop.create_future()
         self.service = NodeService(self.config, self._state)
         try:
-            await self.service.start([("127.0.0.1", 0)])
+            await self.service.start([("127.0.0.1", 0)], self.config.peer_references())
         except BaseException as fault:
             self._ready.put(fault)
             raise
@@ -129,7 +129,8 @@ class NodeThread:
             logging.getLogger(name).removeHandler(self.log)
             logging.getLogger(name).propagate = True
         assert not self._thread.is_alive(), "the node does not stop"
-        assert self.faults + self.log.errors == []
+        faults = self.faults + self.log.errors
+        assert not faults, faults
 
     def ask(self, question: Callable[[], T]) -> T:
         """Evaluate on the node's own loop."""
@@ -175,14 +176,35 @@ def known_state(path: Path) -> None:
     node.stop()
 
 
-PATIENT = dict.fromkeys(("handshake", "data_hello", "ring", "data", "drain"), 4 * DEADLINE)
-"""Times far beyond a test's own patience: what is left behind must not be tidied up by them before it is seen."""
-GENEROUS = dict.fromkeys(("logins_per_minute", "login_burst", "calls_per_minute", "call_burst"), 1_000_000)
+EVER = 4 * DEADLINE
+"""Seconds far beyond a test's own patience."""
+PATIENT = {
+    **dict.fromkeys(("handshake", "data_hello", "ring", "data", "drain"), EVER),
+    **dict.fromkeys(("link_first_message", "link_replaced", "fence", "search"), EVER),
+    "redial_first": 0.05,
+    "redial_last": 0.1,
+    "everyone_after": 0.05,
+    "everyone_every": 0.001,
+    "unknown": 0.001,
+    "location_short": 0.001,
+    "hint_ring": 0.01,
+}
+"""What is left behind must not be tidied up by time before it is seen; what is only waited for is short."""
+GENEROUS = dict.fromkeys(
+    (
+        "logins_per_minute", "login_burst", "calls_per_minute", "call_burst", "link_logins_per_minute",
+        "link_login_burst", "link_calls_per_minute", "link_call_burst", "learned_dials_per_minute",
+        "learned_dial_burst", "giver_dials_per_minute", "giver_dial_burst", "lists_per_minute", "list_burst",
+        "searches_per_minute", "search_burst", "link_searches_per_minute", "link_search_burst",
+    ),
+    1_000_000,
+)  # fmt: skip
 
 
-def config_of(times: dict[str, float], limits: dict[str, int | bool]) -> NodeConfig:
+def config_of(times: Mapping[str, float], limits: Mapping[str, float], peers: Sequence[str] = ()) -> NodeConfig:
     """A configuration with times and rates out of the way, unless they are named."""
-    return msgspec.convert({"times": {**PATIENT, **times}, "limits": {**GENEROUS, **limits}}, NodeConfig)
+    settings = {"times": {**PATIENT, **times}, "limits": {**GENEROUS, **limits}, "peers": peers}
+    return msgspec.convert(settings, NodeConfig)
 
 
 class NodeProcess:

@@ -2,7 +2,8 @@
 
 Plain blocking sockets, with pyOpenSSL for TLS in memory. Every wait has a deadline (`TIMEOUT`); whatever does not come
 in time raises. It keeps to the protocol when it is asked to and lets a test break every rule: bytes can be sent
-at each layer (TCP, inside the control TLS, inside the conversation).
+at each layer (TCP, inside the control TLS, inside the conversation). `Inbox` cuts the messages of links as well; all
+else about links stands in `raw_link`.
 """
 
 from __future__ import annotations
@@ -159,12 +160,13 @@ def context(identity: RawIdentity | None, *, server: bool, max_version: int | No
 class Tls:
     """TLS in memory over any stream. `receive` gives plaintext; what TLS itself refuses raises `SSL.Error`.
 
-    One thread may send while another receives: the lock is held around OpenSSL, never while waiting for bytes to come.
+    One thread may send while another receives: `_lock` is held around OpenSSL, never while waiting for the stream.
     """
 
     def __init__(self, below: Stream, tls_context: SSL.Context, *, server: bool) -> None:
         self.below = below
         self._lock = threading.RLock()
+        self._sending = threading.RLock()
         self.connection = SSL.Connection(tls_context, None)
         if server:
             self.connection.set_accept_state()
@@ -172,9 +174,12 @@ class Tls:
             self.connection.set_connect_state()
 
     def flush(self) -> None:
-        with contextlib.suppress(SSL.WantReadError):
+        """Send what OpenSSL wants sent, in its order."""
+        with self._sending, contextlib.suppress(SSL.WantReadError):
             while True:
-                self.below.send(self.connection.bio_read(65536))
+                with self._lock:
+                    data = self.connection.bio_read(65536)
+                self.below.send(data)
 
     def advance(self) -> bool:
         """One step of the handshake with what has come so far; true once it is done."""
@@ -198,8 +203,9 @@ class Tls:
 
     def send(self, data: bytes) -> None:
         for start in range(0, len(data), 65536):
-            with self._lock:
-                self.connection.sendall(data[start : start + 65536])
+            with self._sending:
+                with self._lock:
+                    self.connection.sendall(data[start : start + 65536])
                 self.flush()
 
     def receive(self) -> bytes:
@@ -208,9 +214,14 @@ class Tls:
                 try:
                     return bytes(self.connection.recv(65536))
                 except SSL.WantReadError:
-                    self.flush()
+                    pass
                 except SSL.ZeroReturnError:
                     return b""
+            if self._sending.acquire(blocking=False):  # whoever sends just now, perhaps waiting, takes it along
+                try:
+                    self.flush()
+                finally:
+                    self._sending.release()
             data = self.below.receive()
             if not data:
                 return b""
@@ -277,7 +288,18 @@ class Inbox:
         if code == 0xA4:
             count = self.take(2)
             return code, count + b"".join(self.address() for _ in range(int.from_bytes(count, "little")))
-        raise Unexpected(f"a client should never meet {header.hex()}")
+        if code == 0xA9:
+            start = self.take(6)
+            address = self.address()
+            if int.from_bytes(start[:2], "little") != 6 + len(address):
+                raise Unexpected(f"A9 of size {start[:2].hex()} with {address!r}")  # senders count the size itself (D2)
+            return code, start + address
+        if code == 0xD0:
+            size = self.take(2)
+            if not 8 <= int.from_bytes(size, "little") <= 65532:
+                raise Unexpected(f"D0 of size {size.hex()}")
+            return code, size + self.take(int.from_bytes(size, "little"))
+        raise Unexpected(f"no such message: {header.hex()}")
 
     def address(self) -> bytes:
         kind = self.take(1)
@@ -401,7 +423,7 @@ class RawClient:
 class Conversation:
     """The end-to-end stream inside a relayed data connection: texts and their reports (section 6)."""
 
-    def __init__(self, data: Tcp, identity: RawIdentity, *, caller: bool) -> None:
+    def __init__(self, data: Stream, identity: RawIdentity, *, caller: bool) -> None:
         self.data = data
         self.tls = Tls(data, context(identity, server=not caller), server=not caller)
         self.inbox = Inbox(self.tls)

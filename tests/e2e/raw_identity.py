@@ -14,6 +14,7 @@ from functools import cache
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
@@ -45,7 +46,11 @@ class RawIdentity:
     @property
     def fingerprint(self) -> bytes:
         """SHA-256 of the SubjectPublicKeyInfo, 32 raw bytes."""
-        return hashlib.sha256(spki(self.key)).digest()
+        return fingerprint_of(self.key.public_key())
+
+
+def fingerprint_of(public_key: CertificatePublicKeyTypes) -> bytes:
+    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
 
 
 def spki(key: Key) -> bytes:
@@ -82,6 +87,13 @@ def identity(index: int) -> RawIdentity:
     """One of the true identities."""
     key = ed25519.Ed25519PrivateKey.from_private_bytes(_seed(f"uzel raw identity {index}"))
     return RawIdentity(UINS[index], key, self_signed(key, str(UINS[index])))
+
+
+@cache
+def node_identity(index: int) -> RawIdentity:
+    """A node's identity: it is known by its key alone, and the name in its certificate means nothing."""
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(_seed(f"uzel raw node {index}"))
+    return RawIdentity(0, key, self_signed(key, f"{1000 + index}"))
 
 
 @cache

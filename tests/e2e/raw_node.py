@@ -79,32 +79,46 @@ class Session:
 Script = Callable[[Session, int, bytes], None]
 
 
-class RawNode:
-    """Listens on a free pair of loopback ports. Use it in a `with` block; faults of scripts are raised at its end."""
+class Listening:
+    """Two listeners on neighbouring ports (D7), and a thread for each connection that comes.
 
-    def __init__(self, script: Script | None = None, who: RawIdentity | None = None) -> None:
-        self.script: Script = script or (lambda *_: None)
-        self.identity = who or identity(71)
-        self.answer: Message = (0x01, b"OK")
-        self.pongs = True
-        self.sessions: dict[int, Session] = {}
+    Use it in a `with` block; faults of what runs in the threads are raised at its end.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.faults: list[Exception] = []
-        self._came = threading.Condition()
-        self._data: dict[tuple[bytes, int], Tcp] = {}
-        self._turns: dict[bytes, int] = {}
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self.control, self.data = _free_pair()
-        self.address: tuple[str, int] = self.control.getsockname()
+        self.control, self.data = _free_pair(host, port)
+        self.address: tuple[str, int] = self.control.getsockname()[:2]
+
+    def serve_control(self, tcp: Tcp) -> None:
+        """A connection to the control port; it is ended when this returns."""
+        raise NotImplementedError
+
+    def serve_data(self, tcp: Tcp) -> None:
+        """A connection to the data port; it stays when this returns."""
+        raise NotImplementedError
+
+    def go(self, what: Callable[[], None]) -> None:
+        """Run something beside the others."""
+        self._start(what)
 
     def __enter__(self) -> Self:
-        self._start(self._accept, self.control, lambda tcp: Session(self, tcp).serve())
-        self._start(self._accept, self.data, self._data_hello)
+        self._start(self._accept, self.control, self._serve_control)
+        self._start(self._accept, self.data, self.serve_data)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+        if self.faults and exception[0] is None:
+            raise self.faults[0]
+
+    def close(self) -> None:
+        """End everything, and wait for the threads. May be called twice."""
         for listener in (self.control, self.data):
-            listener.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         for each in list(self._sockets):
             with contextlib.suppress(OSError):
@@ -113,10 +127,67 @@ class RawNode:
             thread.join(TIMEOUT)
         for each in self._sockets:
             each.close()
-        if self.faults and exception[0] is None:
-            raise self.faults[0]
 
-    # -- For scripts and tests ----------------------------------------------------------------------------------
+    def _start(self, what: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=self._run, args=(what, *arguments), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, what: Callable[..., None], *arguments: object) -> None:
+        try:
+            what(*arguments)
+        except (Closed, OSError, SSL.Error):
+            pass  # the other side may end at any time; what a test expected of it, the test itself awaits
+        except (Unexpected, AssertionError, ValueError, queue.Empty) as error:
+            self.faults.append(error)
+
+    def _accept(self, listener: socket.socket, serve: Callable[[Tcp], None]) -> None:
+        while True:
+            accepted, _ = listener.accept()
+            self._sockets.append(accepted)
+            tcp = Tcp.over(accepted)
+            tcp.socket.settimeout(None)  # being idle is no fault
+            self._start(serve, tcp)
+
+    def _serve_control(self, tcp: Tcp) -> None:
+        try:
+            self.serve_control(tcp)
+        finally:
+            with contextlib.suppress(OSError):
+                tcp.socket.shutdown(socket.SHUT_RDWR)
+
+
+def _free_pair(host: str, wanted: int) -> tuple[socket.socket, socket.socket]:
+    """Two listeners on neighbouring ports (D7): the wanted ones, or with 0 any that are free."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        control = socket.create_server((host, wanted), family=family)
+        port = control.getsockname()[1]
+        try:
+            return control, socket.create_server((host, port + 1), family=family)
+        except (OSError, OverflowError):
+            control.close()
+            if wanted:
+                raise
+
+
+class RawNode(Listening):
+    """Listens on a free pair of loopback ports. Use it in a `with` block; faults of scripts are raised at its end."""
+
+    def __init__(self, script: Script | None = None, who: RawIdentity | None = None) -> None:
+        super().__init__()
+        self.script: Script = script or (lambda *_: None)
+        self.identity = who or identity(71)
+        self.answer: Message = (0x01, b"OK")
+        self.pongs = True
+        self.sessions: dict[int, Session] = {}
+        self._came = threading.Condition()
+        self._data: dict[tuple[bytes, int], Tcp] = {}
+        self._turns: dict[bytes, int] = {}
+
+    def serve_control(self, tcp: Tcp) -> None:
+        """A client."""
+        Session(self, tcp).serve()
 
     def online(self, session: Session) -> None:
         with self._came:
@@ -140,10 +211,6 @@ class RawNode:
         """How many data connections have said 20 for this pair so far."""
         with self._came:
             return self._turns.get(pair(caller, callee), 0)
-
-    def go(self, what: Callable[[], None]) -> None:
-        """Run part of a script beside the others."""
-        self._start(what)
 
     def ring(self, uin: int, caller: RawIdentity) -> Conversation:
         """Call this client as `caller`, all the way to the conversation; the end-to-end TLS client is this side."""
@@ -169,37 +236,8 @@ class RawNode:
         self._start(copy, one, other)
         self._start(copy, other, one)
 
-    # -- Inside -------------------------------------------------------------------------------------------------
-
-    def _start(self, what: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=self._run, args=(what, *arguments), daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _run(self, what: Callable[..., None], *arguments: object) -> None:
-        try:
-            what(*arguments)
-        except (Closed, OSError, SSL.Error):
-            pass  # a client may end at any time; what a test expected of it, the test itself awaits
-        except (Unexpected, AssertionError, ValueError, queue.Empty) as error:
-            self.faults.append(error)
-
-    def _accept(self, listener: socket.socket, serve: Callable[[Tcp], None]) -> None:
-        while True:
-            accepted, _ = listener.accept()
-            self._sockets.append(accepted)
-            self._start(self._serve, serve, Tcp.over(accepted))
-
-    def _serve(self, serve: Callable[[Tcp], None], tcp: Tcp) -> None:
-        tcp.socket.settimeout(None)  # an idle client is no fault
-        try:
-            serve(tcp)
-        finally:
-            if serve != self._data_hello:
-                with contextlib.suppress(OSError):
-                    tcp.socket.shutdown(socket.SHUT_RDWR)
-
-    def _data_hello(self, tcp: Tcp) -> None:
+    def serve_data(self, tcp: Tcp) -> None:
+        """A data connection, kept under the pair that it names."""
         hello = b""
         while len(hello) < 10:  # not one byte more: what follows belongs to the conversation
             part = tcp.socket.recv(10 - len(hello))
@@ -213,17 +251,6 @@ class RawNode:
             self._turns[hello[2:]] = turn + 1
             self._data[hello[2:], turn] = tcp
             self._came.notify_all()
-
-
-def _free_pair() -> tuple[socket.socket, socket.socket]:
-    """Two listeners on neighbouring ports (D7)."""
-    while True:
-        control = socket.create_server(("127.0.0.1", 0))
-        port = control.getsockname()[1]
-        try:
-            return control, socket.create_server(("127.0.0.1", port + 1))
-        except (OSError, OverflowError):
-            control.close()
 
 
 def relaying(session: Session, code: int, tail: bytes) -> None:

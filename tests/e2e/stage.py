@@ -2,23 +2,27 @@
 
 A `Case` is a small function with the reasons that it must bring about and the kind of node that it needs. `play` runs
 one on the stage and then demands: each reason was logged and counted, the canary noticed nothing, and descriptors,
-tasks, timers, calls and registry are as before.
+tasks, timers, calls, links and registry are as before; only what a node remembers of others may have grown. Where the
+setup is about links, the canary talks across a link too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from e2e.canary import Canary
+from e2e.canary import Canary, LinkCanary
 from e2e.node_harness import NodeThread, config_of, until
 from e2e.raw_client import Closed, RawClient, Tcp, set_up
-from e2e.raw_identity import RawIdentity, identity
+from e2e.raw_identity import RawIdentity, identity, node_identity
+from e2e.raw_link import RawFederate, RawLink
 from uzel.errors import Reason
 
 
@@ -28,8 +32,20 @@ class Setup:
 
     times: dict[str, float] = field(default_factory=dict)
     limits: dict[str, int | bool] = field(default_factory=dict)
+    linked: bool = False
+    """Whether the canary talks across a link as well."""
 
 
+def about_links(times: dict[str, float] | None = None, /, **limits: int) -> Setup:
+    """A search outlives whoever asked for it; so it ends in a time that can be waited for."""
+    return Setup({"search": 0.3, **(times or {})}, dict(limits), linked=True)
+
+
+CAREFUL = {
+    "learned_dials_per_minute": 60, "learned_dial_burst": 1, "giver_dials_per_minute": 5, "giver_dial_burst": 5,
+    "addresses_per_giver": 100,
+}  # fmt: skip
+"""The rates at which a node dials where others send it, as they are by default."""
 QUICK = {"handshake": 0.6, "data_hello": 0.3, "ring": 0.4, "data": 0.3, "drain": 0.3}
 SETUPS: dict[str, Setup] = {
     "plain": Setup(),
@@ -45,7 +61,26 @@ SETUPS: dict[str, Setup] = {
     "key checks": Setup(limits={"key_checks": 1, "key_check_workers": 1, "key_checks_per_address": 2}),
     "send queue": Setup(limits={"send_queue": 4096}),
     "any address": Setup(limits={"check_data_address": False}),
+    "links": about_links(),
+    "links found": about_links({"search": 1.5}),
+    "links quick": about_links(QUICK | {"search": 0.4, "request_margin": 0.1, "fence": 0.3, "link_first_message": 0.3}),
+    "links quick calls": about_links({"search": 0.4, "ring": 0.4, "data": 0.4, "request_margin": 0.1}),
+    "links silent": about_links({"ping_idle": 0.3, "silence": 0.9, "link_replaced": 0.3}),
+    "links careful": about_links({"search": 0.4}, **CAREFUL),
+    "link rate": about_links(link_logins_per_minute=1, link_login_burst=3),
+    "links full": about_links(links=5),
+    "links an address": about_links(links_per_address=3),
+    "link queue": about_links(link_queue=500, link_buffer=4096),
+    "fences": about_links(fences=3),
+    "link searches": about_links(link_searches_per_minute=1, link_search_burst=5),
+    "link calls": about_links(link_calls_per_minute=1, link_call_burst=5),
+    "link unanswered": about_links(unanswered_per_link=3),
+    "hints": about_links(hints_per_link=100),
+    "held": about_links(held_per_conversation=262_144),
+    "held in all": about_links(held=262_144),
 }
+MEMORIES = frozenset(("locations", "known_nodes"))
+"""What a node remembers of others outlives a scene, within bounds."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +107,31 @@ class CaseTable(list[Case]):
         self.append(Case(name, run, reasons, node))
 
 
+FAR = itertools.count(4_000_000_000)
+"""UINs of people elsewhere: others in each scene, because the node remembers where it met whom."""
+
+
+class Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=Closeable)
+
+
+def home(number: int) -> str:
+    """Where the raw node with this number lives: each in a /24 of its own (D23)."""
+    return f"127.0.{30 + number}.1"
+
+
 class Scene:
     """What a case plays with. Whatever it opens is closed when the case is over."""
 
     def __init__(self, node: NodeThread) -> None:
         self.node = node
         self._counted = node.ask(lambda: Counter(node.service.counters))
-        self._opened: list[RawClient | Tcp] = []
+        self._opened: list[Closeable] = []
+        self.bob, self.dave = next(FAR), next(FAR)
+        self.known_before = node.footprint()["known_nodes"]
 
     def tcp(self, *, data: bool = False, source: str = "127.0.0.1") -> Tcp:
         """A bare connection to the control port, or the data port."""
@@ -96,6 +149,29 @@ class Scene:
     def login(self, who: int | RawIdentity, source: str = "127.0.0.1") -> RawClient:
         return self.client(who, source).login()
 
+    def link(self, number: int) -> RawLink:
+        """A link from the raw node with this number, which announces no port."""
+        link = RawLink.dial(self.node.address, node_identity(number), home(number))
+        self._opened.append(link)
+        link.sync()
+        return link
+
+    def federate(self, number: int, users: Iterable[RawIdentity] = (), **how: Any) -> RawFederate:
+        """A raw node that listens."""
+        federate = RawFederate(node_identity(number), how.pop("host", home(number)), users, **how)
+        self._opened.append(federate)
+        federate.__enter__()
+        return federate
+
+    def opened(self, kind: type[T]) -> list[T]:
+        """All of this kind that were opened so far."""
+        return [each for each in self._opened if isinstance(each, kind)]
+
+    def keep(self, thing: T) -> T:
+        """Close this, too, when the case is over."""
+        self._opened.append(thing)
+        return thing
+
     def pair(self) -> tuple[RawClient, RawClient]:
         """Two clients online."""
         return self.login(2), self.login(3)
@@ -104,6 +180,10 @@ class Scene:
         """Wait until the node's snapshot says so."""
         until(f"{name} = {value}", lambda: self.node.footprint()[name] == value)
 
+    def count(self, reason: Reason) -> int:
+        """How often the node has counted it since the scene began."""
+        return self.node.count(reason) - self._counted[reason]
+
     def counted(self, reason: Reason, times: int = 1) -> None:
         """Wait until the node has counted it so often since the scene began."""
         until(f"{reason} × {times}", lambda: self.node.count(reason) >= self._counted[reason] + times)
@@ -111,6 +191,11 @@ class Scene:
     def close(self) -> None:
         for each in self._opened:
             each.close()
+        for each in self._opened:
+            if isinstance(each, RawFederate):
+                assert each.faults == [], "the node said what no node says"
+            if isinstance(each, RawLink):
+                assert each.fault is None, "the node said what no node says"
 
 
 class Stage:
@@ -133,7 +218,7 @@ class Stage:
             node = NodeThread(config_of(SETUPS[setup].times, SETUPS[setup].limits), state)
             node.start()
             self.node, self._setup = node, setup
-            self.canary = Canary(node.address)
+            self.canary = (LinkCanary if SETUPS[setup].linked else Canary)(node.address)
             self._warm_up(node)
         return self.node, self.canary
 
@@ -158,6 +243,7 @@ class Stage:
         """Play in the block; what must hold afterwards is demanded at its end."""
         node, canary = self._prepare(setup)
         canary.check()
+        until("all quiet", partial(self._quiet, node))
         before = node.footprint()
         counted = {reason: (node.count(reason), node.log.reasons[reason]) for reason in reasons}
         scene = Scene(node)
@@ -173,6 +259,12 @@ class Stage:
             error.add_note(f"the node's own faults: {node.faults + node.log.errors}")
             self.abandon()  # the next case shall not meet what this one left
             raise
+
+    @staticmethod
+    def _quiet(node: NodeThread) -> bool:
+        """No dial and no search is left of what the node remembers of an earlier scene."""
+        seen = node.footprint()
+        return seen["dials"] == seen["searches"] == seen["tasks"] == 0
 
     def abandon(self) -> None:
         """End the node without demanding anything more of it."""
@@ -190,12 +282,12 @@ class Stage:
 
         def same() -> bool:
             seen.update(node.footprint())
-            return seen == before
+            return all(seen[name] == count for name, count in before.items() if name not in MEMORIES)
 
         try:
             until("as before", same)
         except AssertionError:
-            changed = {name: (before[name], seen[name]) for name in before if before[name] != seen[name]}
+            changed = {name: (count, seen[name]) for name, count in before.items() if count != seen[name]}
             raise AssertionError(f"left behind (before, after): {changed}") from None
 
     def play(self, case: Case) -> None:

@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import pytest
 
-from e2e import cases_bounds, cases_calls, cases_hello
+from e2e import cases_bounds, cases_calls, cases_hello, cases_links
 from e2e.stage import SETUPS, Case, Stage
 from uzel.errors import Reason
 
 ORDER = list(SETUPS)
-CASES = sorted([*cases_hello.CASES, *cases_calls.CASES, *cases_bounds.CASES], key=lambda case: ORDER.index(case.node))
+TABLES = (cases_hello.CASES, cases_calls.CASES, cases_bounds.CASES, cases_links.CASES)
+CASES = sorted((case for table in TABLES for case in table), key=lambda case: ORDER.index(case.node))
 
 ELSEWHERE = {
     Reason.NODE_STOPPING: "test_node_calls.py",
     Reason.DESCRIPTORS_EXHAUSTED: "test_bad_input_process.py",
+    Reason.NODE_KEY_CHANGED: "test_links.py",
+    Reason.RANGE_REFUSED: "net/test_dial.py",
 }
-"""Reasons of a node whose cases need a node of their own."""
+"""Reasons of a node whose cases need a node, or a network, of their own."""
 NOT_A_NODES = {
-    Reason.SIZE_OUT_OF_RANGE: "no message that a client may send to a node has a size",
     Reason.TEXT_NOT_UTF8: "texts are read end to end only",
-    Reason.ADDRESS_MALFORMED: "addresses come in A4 and A9, which no client sends",
-    Reason.ACCEPTED_MALFORMED: "01 is read by clients",
-    Reason.CERTIFICATE_MISSING: "a TLS 1.3 server without a certificate cannot finish its handshake: TLS_FAILED",
     Reason.PEER_WRONG_UIN: "end to end",
     Reason.PEER_KEY_CHANGED: "end to end",
-    Reason.NODE_KEY_CHANGED: "a client's pin",
     Reason.FIRST_BYTE_TIMEOUT: "end to end",
     Reason.LOGIN_TIMEOUT: "a client waits for its pong",
 }

@@ -16,7 +16,8 @@ import pytest
 from e2e.canary import Canary
 from e2e.node_harness import NodeProcess, until
 from e2e.raw_client import Address, Closed, RawClient, Tcp, converse, exchange, ready
-from e2e.raw_identity import identity, lying
+from e2e.raw_identity import identity, lying, node_identity
+from e2e.raw_link import RawLink
 from e2e.swarm import Swarm
 
 STRANGERS = 1000
@@ -124,12 +125,15 @@ def test_descriptors_run_out(opened: Opened, tmp_path: Path, known_identities: P
     with NodeProcess(tmp_path, template=known_identities, descriptors=1024) as node:
         canary = opened.keep(Canary(node.address))
         people = opened.pair(node.address)
+        link = opened.keep(RawLink.dial(node.address, node_identity(1)))
+        link.sync()
         limit = node.descriptors() + 12
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (limit, 1024))
         waiting = opened.strangers(node.address, 40)
         until("descriptors exhausted", lambda: "descriptors_exhausted" in node.logged())
         canary.check()
         assert all(person.sync() == [] for person in people)
+        assert link.sync() == []
         for tcp in waiting:
             tcp.close()
         until("room again", lambda: node.descriptors() < limit - 6)

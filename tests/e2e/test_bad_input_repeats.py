@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from e2e.cases_hello import HTTP, first_bytes
-from e2e.raw_client import context, frame, pair, u32
-from e2e.raw_identity import identity, lying
+from e2e.raw_client import Tcp, context, frame, pair, u32
+from e2e.raw_identity import identity, lying, node_identity
+from e2e.raw_link import RawLink
 from e2e.stage import Scene, Stage, ended
 
 REPEATS = 1000
@@ -69,7 +70,36 @@ def calls_that_cannot_be(scene: Scene) -> None:
     client.tcp.reset()
 
 
+def linked_with(scene: Scene) -> RawLink:
+    link = RawLink(Tcp(scene.node.address), node_identity(1), dialled=True, tls_context=NODES_CONTEXT)
+    scene.keep(link)
+    link.hello()
+    link.handshake()
+    link.start()
+    return link
+
+
+def nonsense_on_a_link(scene: Scene) -> None:
+    link = linked_with(scene)
+    link.sync()
+    link.send(0x03, u32(7))
+    link.ended()
+
+
+def calls_of_nobody_on_a_link(scene: Scene) -> None:
+    link = linked_with(scene)
+    for code in (0xAA, 0xAB, 0xB8):
+        link.send(code, pair(7, 8))
+    link.relayed(7, 8, b"x")
+    link.search(7)
+    link.found_here(8)
+    link.send(0xA4, b"\x01\x00\xa0\x00\x00\x00\x00\x22\xe7")
+    link.sync()
+    link.reset()
+
+
 CONTEXT = context(identity(2), server=True)
+NODES_CONTEXT = context(node_identity(1), server=True)
 TAKER = lying(identity(3).uin)
 TAKERS_CONTEXT = context(TAKER, server=True)
 BAD_INPUTS: list[Callable[[Scene], None]] = [
@@ -82,6 +112,8 @@ BAD_INPUTS: list[Callable[[Scene], None]] = [
     misplaced_inside_tls,
     a_second_key,
     calls_that_cannot_be,
+    nonsense_on_a_link,
+    calls_of_nobody_on_a_link,
 ]
 
 

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from e2e.cli_harness import Running, RunningNode, uzel
-from e2e.raw_client import Conversation, RawClient, frame, u32
-from e2e.raw_identity import identity, lying
-from e2e.raw_node import RawNode, playing
+from e2e.raw_client import Conversation, RawClient, Tcp, frame, u32
+from e2e.raw_identity import RawIdentity, identity, lying
+from e2e.raw_node import RawNode, Session, playing
 from uzel.identity import Identity
 from uzel.names import ContactLink, Fingerprint, NodeAddress, Uin
 from uzel.store.profile import Profile
@@ -344,14 +344,103 @@ def test_keys_that_are_not_trusted_exit_4_and_nothing_is_sent(alice: Person, nod
         assert (code, shown["reason"]) == (4, "peer_key_changed")
         while (event := listening.event())["event"] != "closed":
             assert event["event"] != "text"
-    heard: list[object] = []
-    for user, reason in ((replace(identity(9), uin=77), "peer_wrong_uin"), (lying(78), "uin_not_of_key")):
-        with RawNode(playing(user, lambda conversation: heard.extend(conversation.inbox.end()))) as wrong:
-            host, port = wrong.address
-            code, shown, said = alice.send(f"{host}:{port}", user.uin)
-            assert (code, shown["reason"]) == (4, reason)
-            assert "Nothing was sent" in said or "not one of Uzel's" in said
+
+
+# -- Someone else answers (D20) ---------------------------------------------------------------------------------
+
+
+class Answering(RawNode):
+    """A node that answers each call of `uin` in its own way, the last one again and again."""
+
+    def __init__(self, uin: int, *ways: Callable[[Tcp], None]) -> None:
+        super().__init__(self._answer)
+        self._callee, self._ways = uin, ways
+        self.calls = 0
+
+    def _answer(self, session: Session, code: int, tail: bytes) -> None:
+        if code == 0x03:
+            assert tail == u32(self._callee)
+            turn, self.calls = self.calls, self.calls + 1
+            way = self._ways[min(turn, len(self._ways) - 1)]
+            self.go(lambda: way(self.taken(session.uin, self._callee, turn)))
+            session.send(0x07, tail)
+
+
+def shows(who: RawIdentity, heard: list[str]) -> Callable[[Tcp], None]:
+    """Shows this certificate, and takes texts from whoever goes on after that."""
+
+    def way(data: Tcp) -> None:
+        conversation = Conversation(data, who, caller=False)
+        conversation.tls.handshake()
+        while True:
+            heard.append(conversation.read())
+
+    return way
+
+
+def hangs_up(data: Tcp) -> None:
+    data.socket.shutdown(socket.SHUT_RDWR)
+
+
+def speaks_no_tls(data: Tcp) -> None:
+    data.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("uin", "who", "reason"),
+    [
+        (77, replace(identity(9), uin=78), "peer_wrong_uin"),
+        (identity(10).uin, identity(9), "peer_wrong_uin"),
+        (78, lying(78), "uin_not_of_key"),
+    ],
+)
+def test_someone_else_answers(alice: Person, uin: int, who: RawIdentity, reason: str) -> None:
+    """The caller calls again at once, three times at most, and its user is told."""
+    heard: list[str] = []
+    with Answering(uin, shows(who, heard)) as wrong:
+        started = time.monotonic()
+        code, shown, said = alice.send("{}:{}".format(*wrong.address), uin, "hello", "--timeout", 60)
+        assert time.monotonic() - started < AT_ONCE
+        assert (code, shown["reason"]) == (4, reason)
+        assert "someone else answered" in said.lower()
+        assert wrong.calls == 3
     assert heard == []
+
+
+@pytest.mark.parametrize("wrong", [1, 2])
+def test_the_right_one_answers_at_last(alice: Person, wrong: int) -> None:
+    heard: list[str] = []
+    lies: list[str] = []
+    ways = [shows(identity(9), lies)] * wrong
+    with Answering(identity(10).uin, *ways, shows(identity(10), heard)) as node:
+        code, _, _ = alice.send("{}:{}".format(*node.address), identity(10).uin, "for you alone")
+        assert code == 0
+        assert node.calls == wrong + 1
+    assert (heard, lies) == (["for you alone"], [])
+
+
+@pytest.mark.parametrize("way", [hangs_up, speaks_no_tls])
+def test_who_answers_and_breaks_off_is_called_again(alice: Person, way: Callable[[Tcp], None]) -> None:
+    heard: list[str] = []
+    uin = identity(10).uin
+    with Answering(uin, way, shows(identity(10), heard)) as node:
+        assert alice.send("{}:{}".format(*node.address), uin, "the second time")[0] == 0
+    assert heard == ["the second time"]
+    with Answering(uin, way) as node:
+        code, shown, _ = alice.send("{}:{}".format(*node.address), uin)
+        assert (code, node.calls) == (3, 3)
+        assert shown["reason"] in {"conversation_ended", "tls_failed", "tls_version"}
+
+
+def test_a_liar_that_goes_away_leaves_the_lie_told(alice: Person) -> None:
+    """What the last call came to does not hide that someone else answered the one before."""
+    uin = identity(10).uin
+    with Answering(uin, shows(identity(9), []), hangs_up) as node:
+        code, shown, _ = alice.send("{}:{}".format(*node.address), uin)
+        assert (code, shown["reason"]) == (4, "peer_wrong_uin")
+
+
+# -- The keys of nodes ------------------------------------------------------------------------------------------
 
 
 def test_a_changed_node_key_exits_4_and_says_what_to_do(node: RunningNode, alice: Person, bob: Person) -> None:

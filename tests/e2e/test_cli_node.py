@@ -119,7 +119,7 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert "not a node address" in refused("--listen", "127.0.0.1:0", *state, "--peer", "::1")
     config = tmp_path / "node.toml"
     assert "No such file" in refused("--listen", "127.0.0.1:0", *state, "--config", config)
-    for text, said in (("[", "TOML"), ("[times]\nrang = 1", "times.rang")):
+    for text, said in (("[", "TOML"), ("[times]\nrang = 1", "times.rang"), ('peers = ["::1"]', "peers")):
         config.write_text(text, encoding="utf-8")
         checked = uzel("node", "run", "--check-config", "--config", config)
         assert (checked.returncode, checked.stdout) == (1, "")
@@ -132,13 +132,10 @@ def test_settings_printed_are_settings_taken(tmp_path: Path) -> None:
     config.write_text(uzel("node", "print-config").stdout, encoding="utf-8")
     assert uzel("node", "run", "--check-config", "--config", config).returncode == 0
     config.write_text('listen = ["127.0.0.1:0"]\n', encoding="utf-8")
-    peers = ("--peer", "node.example:8935", "--peer", f"[2001:db8::1]:1,{STRANGER}")
-    with RunningNode(tmp_path / "state", "--config", config, *peers, listen=()) as node:
+    with RunningNode(tmp_path / "state", "--config", config, listen=()) as node:
         check_announced(node, ["127.0.0.1"])
         assert node.end() == 0
-        assert [line for line in node.talk if not line.startswith("{")] == [
-            "uzel: --peer is noted, but this version does not link nodes yet.\n"
-        ]
+        assert [line for line in node.talk if not line.startswith("{")] == []
 
 
 # -- uzel identity ----------------------------------------------------------------------------------------------

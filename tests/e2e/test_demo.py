@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,6 +42,7 @@ def test_the_story() -> None:
     outcome = uzel("demo")
     assert (outcome.returncode, outcome.stderr) == (0, "")
     for words in (
+        "Node B  is linked with Node A at 127.0.0.1:",
         "is online at 127.0.0.1:",
         "Alice  calls ",
         "and accepts",
@@ -47,20 +50,25 @@ def test_the_story() -> None:
         "Alice  sent one of 200,000 bytes (200000 bytes): delivered in ",
         "Bob  sent one of 200,000 bytes (200000 bytes): delivered in ",
         "Alice  sent one in Russian ",
-        "Node  saw ",
+        "Node A  sent 20",
+        "Nodes  saw 20",
         "Every text was delivered, both ways.",
     ):
         assert words in outcome.stdout
 
 
-@pytest.mark.parametrize(("words", "victim"), [("Node  listens", 0), ("Bob  is online", 1)], ids=["node", "Bob"])
+@pytest.mark.parametrize(
+    ("words", "victim"),
+    [("Node A  listens", 0), ("Node B  is linked", 1), ("Bob  is online", 0), ("Bob  is online", 2)],
+    ids=["node A alone", "node B", "node A", "Bob"],
+)
 def test_it_fails_when_a_process_dies(words: str, victim: int) -> None:
     with Running("demo") as demo:
         story_until(demo, words)
         started = children(demo.process.pid)
         os.kill(started[victim], signal.SIGKILL)
         assert demo.wait() == 2
-        assert [line.startswith("The demo failed: ") for line in demo.talk] == [True]
+        assert [line.startswith("The demo failed: ") for line in demo.talk] == [True], demo.talk
         for pid in started:
             until_gone(pid)
 
@@ -68,10 +76,28 @@ def test_it_fails_when_a_process_dies(words: str, victim: int) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_all_of_it(number: signal.Signals, code: int) -> None:
     with Running("demo") as demo:
-        story_until(demo, "Node  listens")
+        story_until(demo, "Node B  listens")
         started = children(demo.process.pid)
-        assert started
+        assert len(started) >= 2
         assert demo.end(number) == code
         assert demo.talk == []
         for pid in started:
             until_gone(pid)
+
+
+@pytest.mark.parametrize("words", ["Node A  listens", "Node B  is linked", "Alice  calls"])
+def test_not_even_kill_9_leaves_a_process_behind(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what it can no longer remove itself
+    with Running("demo") as demo:
+        story_until(demo, words)
+        started = children(demo.process.pid)
+        assert started
+        assert demo.end(signal.SIGKILL) == -signal.SIGKILL
+        for pid in started:
+            until_gone(pid)
+
+
+def test_a_child_of_a_demo_that_has_ended_already_does_not_start() -> None:
+    command = [sys.executable, "-m", "uzel.app.demo_child", "0", "uzel", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

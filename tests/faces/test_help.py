@@ -12,7 +12,20 @@ from e2e.cli_harness import uzel
 
 
 @pytest.mark.parametrize(
-    "command", ["", "identity", "identity new", "identity show", "listen", "send", "demo", "node", "node run"]
+    "command",
+    [
+        "",
+        "identity",
+        "identity new",
+        "identity show",
+        "listen",
+        "send",
+        "demo",
+        "node",
+        "node run",
+        "node status",
+        "node peers",
+    ],
 )
 def test_help_starts_with_examples(command: str) -> None:
     outcome = uzel(*command.split(), "--help")

@@ -67,3 +67,49 @@ def test_nothing_that_a_terminal_obeys_is_printed(bob: Path, flags: tuple[str, .
     assert "owned" in said
     assert not set("\x1b\x07\x9b\r\u202e\u2028") & set(said)
     assert not any(line.startswith("1234") for line in said.splitlines())
+
+
+class Telling(RawNode):
+    """A node that tells of another one when it is asked; it counts that."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(self._answer)
+        self.asked = 0
+        self._told = b"\x01\x00\xa0" + socket.inet_aton(host) + port.to_bytes(2, "big")
+
+    def _answer(self, session: Session, code: int, _: bytes) -> None:
+        if code == 0x90:
+            self.asked += 1
+            session.send(0xA4, self._told)
+            session.send(0x68, b"pp")  # its answer says that the list was read
+
+
+def test_with_roaming_a_learned_node_is_used_when_the_others_are_gone(bob: Path) -> None:
+    uin = int(Profile.open(bob).identity.uin)
+    with RawNode() as other, Telling(*other.address) as home:
+        node = "{}:{}".format(*home.address)
+        with Running("listen", "--profile", bob, "--node", node, "--json", "--roaming") as listening:
+            assert listening.event()["node"] == node
+            home.session(uin).next(0x69)
+            home.close()
+            learned = listening.until("online")["node"]
+            assert learned == "{}:{}".format(*other.address)
+            assert listening.end() == 0
+        assert (home.asked, learned in (bob / "pins.json").read_text()) == (1, False)
+
+
+def test_without_roaming_nothing_is_asked_and_the_next_named_node_is_used(bob: Path) -> None:
+    uin = int(Profile.open(bob).identity.uin)
+    with RawNode() as trap, RawNode() as second, Telling(*trap.address) as first:
+        nodes = ["{}:{}".format(*node.address) for node in (first, second)]
+        with Running("listen", "--profile", bob, "--node", nodes[0], "--node", nodes[1], "--json") as listening:
+            assert listening.event()["node"] == nodes[0]
+            first.session(uin).send(0xA4, first._told)
+            first.session(uin).send(0x68, b"pp")
+            first.session(uin).next(0x69)
+            first.close()
+            assert listening.event()["event"] == "offline"
+            assert listening.event()["node"] == nodes[1]
+            assert listening.end() == 0
+        assert first.asked == 0
+        assert trap.sessions == {}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from uzel.errors import Reason
-from uzel.node.switchboard import Close, EndRelay, Hold, Join, Note, Send, Switchboard, SwitchboardSettings
+from uzel.names import Fingerprint
+from uzel.node.effects import Close, EndRelay, Hold, Join, Note, Send
+from uzel.node.settings import SwitchboardSettings
+from uzel.node.switchboard import Switchboard
 from uzel.wire import Accept, Call, DataHello, Message, Refuse, Unavailable
 
 A, B, C = 11, 22, 33
@@ -13,10 +16,12 @@ class Story:
     """Clients are on control connections of the same number; data connections are numbered from 1000."""
 
     def __init__(self, settings: SwitchboardSettings | None = None) -> None:
-        self.switchboard = Switchboard(settings or SwitchboardSettings())
+        self.switchboard = Switchboard(
+            settings or SwitchboardSettings(), Fingerprint(bytes(32)), tokens=lambda: b"rr", chance=lambda: 0.5
+        )
         self.now = 0.0
         self.sent: list[tuple[int, Message]] = []
-        self.closed: dict[int, Reason] = {}
+        self.closed: dict[int, Reason | None] = {}
         self.held: list[int] = []
         self.joined: list[Join] = []
         self.relays_ended: list[int] = []

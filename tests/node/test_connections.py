@@ -46,6 +46,27 @@ def test_clients_leave_room_for_data_connections() -> None:
     assert connections.open(24, "y", 9, is_data=True) == Verdict(refused=Reason.CONNECTIONS_FULL)
 
 
+def test_a_link_that_is_dialled_counts_and_is_never_half_open() -> None:
+    connections = opened(BOUNDS, *"abcde")
+    assert connections.open(9, "a", 9, is_data=False, dialled=True) == Verdict()
+    assert (len(connections), connections.half_open) == (6, 5)
+    assert [connection for connection, _ in connections.take_due(100)] == [0, 1, 2, 3, 4]
+    assert len(connections) == 1
+    connections.established(9)
+    connections.closed(9)
+    assert len(connections) == 0
+
+
+def test_a_link_that_is_dialled_takes_the_place_of_a_half_open_one_at_most() -> None:
+    connections = opened(BOUNDS, *"abcdefgh", established=True)
+    assert connections.open(20, "i", 9, is_data=False) == Verdict()
+    verdict = connections.open(21, "j", 9, is_data=False, dialled=True)
+    assert verdict == Verdict(evicted=(20, Reason.CONNECTIONS_FULL))
+    assert connections.open(22, "k", 9, is_data=False, dialled=True) == Verdict(refused=Reason.CONNECTIONS_FULL)
+    full = opened(BOUNDS, *"aaaaaa", established=True)
+    assert full.open(9, "a", 9, is_data=False, dialled=True) == Verdict(refused=Reason.CONNECTIONS_ADDRESS_FULL)
+
+
 def test_the_slow_are_named_by_what_they_owe() -> None:
     connections = Connections(BOUNDS)
     connections.open(1, "a", 0, is_data=False)
@@ -58,15 +79,17 @@ def test_the_slow_are_named_by_what_they_owe() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["open", "data", "establish", "close", "wait"]), st.integers(0, 30)), max_size=80
+        st.tuples(st.sampled_from(["open", "data", "dial", "establish", "close", "wait"]), st.integers(0, 30)),
+        max_size=80,
     )
 )
 def test_no_bound_is_ever_passed(steps: list[tuple[str, int]]) -> None:
     connections, number, now = Connections(BOUNDS), 0, 0.0
     for what, which in steps:
-        if what in {"open", "data"}:
+        if what in {"open", "data", "dial"}:
             number += 1
-            connections.open(number, "abcdefgh"[which % 8], now, is_data=what == "data")
+            network = "abcdefgh"[which % 8]
+            connections.open(number, network, now, is_data=what == "data", dialled=what == "dial")
         elif what == "establish":
             connections.established(which)
         elif what == "close":

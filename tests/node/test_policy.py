@@ -5,7 +5,7 @@ from __future__ import annotations
 from uzel.node.policy import POLICY, ConnectionState, rule_for
 from uzel.wire import TABLE, Channel
 
-TO_A_NODE = (Channel.CONTROL_HELLO, Channel.CONTROL_TO_NODE, Channel.DATA_HELLO)
+TO_A_NODE = (Channel.CONTROL_HELLO, Channel.CONTROL_TO_NODE, Channel.LINK, Channel.DATA_HELLO)
 
 
 def test_every_message_to_a_node_has_its_rule_and_no_other_has() -> None:
@@ -17,4 +17,4 @@ def test_every_message_to_a_node_has_its_rule_and_no_other_has() -> None:
 
 def test_control_messages_wait_for_the_registration() -> None:
     online = {rule.channel for rule in POLICY if rule.state is ConnectionState.ONLINE}
-    assert online == {Channel.CONTROL_TO_NODE}
+    assert online == {Channel.CONTROL_TO_NODE, Channel.LINK}

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from node.switchboard_story import A, B, C, Story
 from uzel.errors import Reason
 from uzel.node.limits import Rate
-from uzel.node.switchboard import SwitchboardSettings
-from uzel.session.calls import NODE_CALLS, CallState, CallStep
+from uzel.node.settings import SwitchboardSettings
+from uzel.session.calls import CALLS_AWAY, NODE_CALLS, CallState, CallStep
 from uzel.wire import IncomingCall, NodeList, NodeListRequest, Ping, Pong, Ready, Unavailable
 
 
@@ -281,8 +281,9 @@ def test_answers_keep_the_order_of_what_they_answer() -> None:
 
 def test_the_table_stays_small_and_every_step_is_used() -> None:
     assert len(NODE_CALLS) <= 40
-    assert {step for _, step in NODE_CALLS} == set(CallStep)
-    assert {state for state, _ in NODE_CALLS} == set(CallState)
+    assert len(CALLS_AWAY) <= 40
+    assert {step for _, step in [*NODE_CALLS, *CALLS_AWAY]} == set(CallStep)
+    assert {state for state, _ in [*NODE_CALLS, *CALLS_AWAY]} == set(CallState)
 
 
 class AnythingGoes(RuleBasedStateMachine):

@@ -77,6 +77,18 @@ def test_glare_is_answered_06_never_03(state: PeerCall) -> None:
     assert client.state(PEER) is PeerCall.IDLE
 
 
+@pytest.mark.parametrize("step", [Step.REFUSE, Step.GIVE_UP])
+def test_who_said_06_and_thinks_better_of_it_says_08(step: Step) -> None:
+    """The caller need not wait out the call (section 4, step 2). Once the conversation stands nothing is said."""
+    client = client_in(PeerCall.ANSWERED)
+    assert do(client, step) == []
+    assert client.data_to_send() == encode(Refuse(PEER))
+    assert (do(client, Step.UNAVAILABLE), client.state(PEER)) == ([], PeerCall.IDLE)
+    client = client_in(PeerCall.ANSWERED)
+    do(client, Step.JOINED)
+    assert (do(client, step), client.data_to_send()) == ([], b"")
+
+
 def test_what_the_sends_are() -> None:
     assert {row.sends for row in CLIENT_CALLS.values()} == {None, Call, Accept, Refuse}
 

@@ -60,3 +60,11 @@ def test_an_attempt_that_failed_is_no_short_life() -> None:
     for _ in range(5):
         redial.closed(0)
     assert not redial.contested
+
+
+def test_soon_is_the_first_delay_and_is_not_counted() -> None:
+    redial = Redial(TIMES)
+    for _ in range(3):
+        redial.delay(0.5)
+    assert [redial.soon(fraction) for fraction in (0, 0.5, 1)] == [0.5, 1, 1.5]
+    assert redial.delay(0.5) == 8
