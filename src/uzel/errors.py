@@ -282,3 +282,9 @@ class NodeSilentError(NetworkError):
     """The node does not answer. If that lasts, look into its log."""
 
     reason = "node_silent"
+
+
+class LoginLostError(NetworkError):
+    """The connection to the node was lost while the call was being set up. Try again."""
+
+    reason = "offline"

@@ -13,6 +13,7 @@ import ipaddress
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Self
 from urllib.parse import parse_qsl, quote
 
@@ -127,6 +128,7 @@ _PRIVATE = tuple(
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 
+@lru_cache(maxsize=8192)
 def range_of(host: str) -> Range | None:
     """The range that an IP address lies in; None for a DNS name, which may stand for any."""
     try:

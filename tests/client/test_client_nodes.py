@@ -21,6 +21,7 @@ from client.client_world import (
     World,
     acquainted,
     changed,
+    everybody,
     identity,
     linked,
     run,
@@ -58,6 +59,7 @@ def run_beside_raw(story: Callable[[], Awaitable[None]]) -> None:
             await story()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
+    everybody()
     asyncio.run(main(), debug=True)
 
 

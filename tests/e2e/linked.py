@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from e2e.node_harness import PATIENT, NodeThread, config_of, until
-from e2e.raw_client import Conversation, RawClient, Tcp, pair, u32
+from e2e.raw_client import Conversation, RawClient, Stream, Tcp, pair, u32
+from e2e.raw_federate import RawFederate
 from e2e.raw_identity import RawIdentity, identity, node_identity
-from e2e.raw_link import RawFederate, RawLink, RelayedStream
+from e2e.raw_link import RawLink, RelayedStream, home
 from uzel.errors import Reason
 from uzel.node.config import Times
 
 ALICE, BOB, CAROL, DAVE = (identity(number) for number in range(2, 6))
 
 
-def host(number: int) -> str:
-    """Where the raw node with this number lives: each in a /24 of its own (D23)."""
-    return f"127.0.{30 + number}.1"
+OUT, BACK = pair(ALICE.uin, BOB.uin), pair(BOB.uin, ALICE.uin)
+"""Where both are met, Alice is our client and Bob behind a link."""
 
 
 class Linked(contextlib.ExitStack):
@@ -61,11 +61,11 @@ class Linked(contextlib.ExitStack):
         at: str = "",
     ) -> RawFederate:
         """The raw node with this number, listening."""
-        return self.enter_context(RawFederate(node_identity(number), at or host(number), users, talk, port))
+        return self.enter_context(RawFederate(node_identity(number), at or home(number), users, talk, port))
 
     def dial(self, number: int) -> RawLink:
         """A link from the raw node with this number, which nobody could dial: it announces nothing."""
-        link = RawLink.dial(self.node.address, node_identity(number), host(number))
+        link = RawLink.dial(self.node.address, node_identity(number), home(number))
         self.enter_context(link)
         link.sync()
         return link
@@ -157,3 +157,25 @@ def listed(link: RawLink) -> set[bytes]:
     link.sync(frozenset())
     link.send(0x90, b"rr")
     return addresses(link.expect(0xA4))
+
+
+def all_of(stream: Stream, size: int) -> bytes:
+    """So many bytes, however they come."""
+    received = bytearray()
+    while len(received) < size:
+        data = stream.receive()
+        assert data, f"the end after {len(received)} of {size} bytes"
+        received += data
+    return bytes(received)
+
+
+def ended_with_a_fence(link: RawLink) -> None:
+    """B8 for Alice and Bob, and the 68 behind it."""
+    assert link.expect(0xB8) in {OUT, BACK}
+    link.expect(0x68)
+
+
+def reference(federate: RawFederate, written: str = "") -> str:
+    """HOST:PORT, as an operator names it."""
+    name = written or federate.host
+    return f"[{name}]:{federate.port}" if ":" in name else f"{name}:{federate.port}"

@@ -106,7 +106,7 @@ class Namespace:
         self._holder.communicate(timeout=DEADLINE)
 
 
-def _private() -> list[tuple[str, ...]]:
+def _ways() -> list[tuple[str, ...]]:
     """The ways to make namespaces, the plain one first: flags of `unshare`."""
     user = ("--user", "--map-root-user")
     return [(), user] if os.geteuid() == 0 else [user]
@@ -133,7 +133,7 @@ class Network:
         """The first way that works."""
         refused = []
         files = (str(self._hosts_file), str(self._switch_file))
-        for way in _private():
+        for way in _ways():
             user = ("--user", "--preserve-credentials") if way else ()
             unshare = (command("unshare"), *way, "--net", "--mount")
             try:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import sys
 
+from e2e.raw_federate import RawFederate
 from e2e.raw_identity import node_identity
-from e2e.raw_link import RawFederate, RawLink, address_bytes, node_list
+from e2e.raw_link import RawLink, address_bytes, node_list
 
 
 def split(written: str) -> tuple[str, int]:

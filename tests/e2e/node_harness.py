@@ -56,19 +56,25 @@ def descriptors() -> list[str]:
 
 
 class LogTally(logging.Handler):
-    """Counts the reasons that the node logs. Keeps no record, so that it does not grow itself."""
+    """Counts the reasons that the node logs. Keeps no record, so that it does not grow itself.
+
+    `thread` is the node's: what other nodes in this process log is not its doing.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.thread = 0
         self.reasons: Counter[str] = Counter()
         self.errors: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.thread != self.thread:
+            return
         reason = getattr(record, "reason", None)
         if reason is not None:
             self.reasons[str(reason)] += 1
         if record.levelno >= logging.ERROR:
-            self.errors.append(self.format(record))
+            self.errors.append(f"{self.format(record)} {getattr(record, 'fields', '')}")
 
 
 class NodeThread:
@@ -94,6 +100,7 @@ class NodeThread:
         self.address: Address = self.service.control_addresses[0]
 
     def _run(self) -> None:
+        self.log.thread = threading.get_ident()
         asyncio.run(self._main())
 
     async def _main(self) -> None:
@@ -158,10 +165,16 @@ class NodeThread:
         return self.ask(
             lambda: {
                 **{name: int(count) for name, count in self.service.snapshot().items()},
+                "switchboard timers": self._timers(),
                 "descriptors": len(descriptors()),
                 "asyncio tasks": len(asyncio.all_tasks(self.loop)),
             }
         )
+
+    def _timers(self) -> int:
+        """Those of the switchboard, but for hints: who is online has one while a node is known that holds them."""
+        timers = self.service._switchboard._context.timers._current
+        return sum(key[:2] != ("finder", "hint") for key in timers)
 
     def count(self, reason: Reason) -> int:
         return self.ask(lambda: self.service.counters[reason])

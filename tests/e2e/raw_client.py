@@ -60,11 +60,11 @@ def pair(caller: int, callee: int) -> bytes:
 VALID_TAILS: dict[int, bytes] = {
     0xCA: b"\x01\x00", 0xCB: b"\x01\x00", 0x01: b"OK", 0x02: b"\x01\x00", 0x03: u32(7), 0x04: u32(7), 0x05: u32(7),
     0x06: u32(7), 0x07: u32(7), 0x08: u32(7), 0x20: pair(7, 8), 0x30: b"\x02\x00hi", 0x40: b"rr", 0x68: b"rr",
-    0x69: b"rr", 0x90: b"rr", 0xA2: b"\x22\xe7", 0xA4: b"\x01\x00\xa0\x7f\x00\x00\x01\x22\xe7", 0xA5: u32(7),
-    0xA8: u32(7), 0xA9: b"\x0d\x00" + u32(7) + b"\xa0\x7f\x00\x00\x01\x22\xe7", 0xAA: pair(7, 8), 0xAB: pair(7, 8),
+    0x69: b"rr", 0x90: b"rr", 0xA2: b"\x22\xe7", 0xA4: b"\x01\x00\xa0\0\0\0\0\x22\xe7", 0xA5: u32(7),
+    0xA8: u32(7), 0xA9: b"\x0d\x00" + u32(7) + b"\xa0\0\0\0\0\x22\xe7", 0xAA: pair(7, 8), 0xAB: pair(7, 8),
     0xB8: pair(7, 8), 0xD0: b"\x09\x00" + pair(7, 8) + b"x",
 }  # fmt: skip
-"""A valid tail for each of the 25 codes, with made-up UINs 7 and 8."""
+"""A valid tail for each of the 25 codes, with made-up UINs 7 and 8, and the address 0.0.0.0, where no node can be."""
 
 
 class Stream(Protocol):

@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,9 +21,12 @@ from typing import Any, Protocol, TypeVar
 from e2e.canary import Canary, LinkCanary
 from e2e.node_harness import NodeThread, config_of, until
 from e2e.raw_client import Closed, RawClient, Tcp, set_up
+from e2e.raw_federate import RawFederate
 from e2e.raw_identity import RawIdentity, identity, node_identity
-from e2e.raw_link import RawFederate, RawLink
+from e2e.raw_link import RawLink, home
 from uzel.errors import Reason
+
+MEMORIES = frozenset(("locations", "known_nodes"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Setup:
     limits: dict[str, int | bool] = field(default_factory=dict)
     linked: bool = False
     """Whether the canary talks across a link as well."""
+    memories: frozenset[str] = MEMORIES
+    """What a node remembers of others outlives a scene, within bounds."""
 
 
 def about_links(times: dict[str, float] | None = None, /, **limits: int) -> Setup:
@@ -66,7 +71,13 @@ SETUPS: dict[str, Setup] = {
     "links quick": about_links(QUICK | {"search": 0.4, "request_margin": 0.1, "fence": 0.3, "link_first_message": 0.3}),
     "links quick calls": about_links({"search": 0.4, "ring": 0.4, "data": 0.4, "request_margin": 0.1}),
     "links silent": about_links({"ping_idle": 0.3, "silence": 0.9, "link_replaced": 0.3}),
-    "links careful": about_links({"search": 0.4}, **CAREFUL),
+    "links careful": replace(
+        about_links({"search": 0.4, "handshake": 1.0}, **CAREFUL), memories=MEMORIES | {"switchboard timers"}
+    ),
+    "links on one word": replace(
+        about_links({"search": 0.4, "handshake": 1.0}, giver_dials_per_minute=5, giver_dial_burst=5),
+        memories=MEMORIES | {"switchboard timers"},
+    ),
     "link rate": about_links(link_logins_per_minute=1, link_login_burst=3),
     "links full": about_links(links=5),
     "links an address": about_links(links_per_address=3),
@@ -79,8 +90,6 @@ SETUPS: dict[str, Setup] = {
     "held": about_links(held_per_conversation=262_144),
     "held in all": about_links(held=262_144),
 }
-MEMORIES = frozenset(("locations", "known_nodes"))
-"""What a node remembers of others outlives a scene, within bounds."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +125,6 @@ class Closeable(Protocol):
 
 
 T = TypeVar("T", bound=Closeable)
-
-
-def home(number: int) -> str:
-    """Where the raw node with this number lives: each in a /24 of its own (D23)."""
-    return f"127.0.{30 + number}.1"
 
 
 class Scene:
@@ -206,6 +210,7 @@ class Stage:
         self._template = template
         self._setup = ""
         self._count = 0
+        self._calm = 0
         self.node: NodeThread | None = None
         self.canary: Canary | None = None
 
@@ -220,7 +225,20 @@ class Stage:
             self.node, self._setup = node, setup
             self.canary = (LinkCanary if SETUPS[setup].linked else Canary)(node.address)
             self._warm_up(node)
+            self._calm = self._timers_at_rest(node)
         return self.node, self.canary
+
+    @staticmethod
+    def _timers_at_rest(node: NodeThread) -> int:
+        """How many timers the switchboard has when nothing is going on."""
+        readings: deque[int] = deque(maxlen=20)
+
+        def same() -> bool:
+            readings.append(node.footprint()["switchboard timers"])
+            return len(readings) == readings.maxlen and len(set(readings)) == 1
+
+        until("at rest", same)
+        return readings[0]
 
     @staticmethod
     def _warm_up(node: NodeThread) -> None:
@@ -243,8 +261,9 @@ class Stage:
         """Play in the block; what must hold afterwards is demanded at its end."""
         node, canary = self._prepare(setup)
         canary.check()
-        until("all quiet", partial(self._quiet, node))
-        before = node.footprint()
+        before: dict[str, int] = {}
+        kept = "switchboard timers" in SETUPS[setup].memories
+        until("all quiet", lambda: self._quiet(node, before) and (kept or before["switchboard timers"] == self._calm))
         counted = {reason: (node.count(reason), node.log.reasons[reason]) for reason in reasons}
         scene = Scene(node)
         try:
@@ -253,7 +272,7 @@ class Stage:
             for reason, (count, logged) in counted.items():
                 until(f"{reason} counted and logged", partial(self._told, node, reason, count, logged))
             canary.check()
-            self.settle(node, before)
+            self.settle(node, before, SETUPS[setup].memories)
             assert node.faults + node.log.errors == []
         except BaseException as error:
             error.add_note(f"the node's own faults: {node.faults + node.log.errors}")
@@ -261,9 +280,9 @@ class Stage:
             raise
 
     @staticmethod
-    def _quiet(node: NodeThread) -> bool:
+    def _quiet(node: NodeThread, seen: dict[str, int]) -> bool:
         """No dial and no search is left of what the node remembers of an earlier scene."""
-        seen = node.footprint()
+        seen.update(node.footprint())
         return seen["dials"] == seen["searches"] == seen["tasks"] == 0
 
     def abandon(self) -> None:
@@ -276,13 +295,13 @@ class Stage:
         return node.count(reason) > count and node.log.reasons[reason] > logged
 
     @staticmethod
-    def settle(node: NodeThread, before: dict[str, int]) -> None:
+    def settle(node: NodeThread, before: dict[str, int], memories: frozenset[str] = MEMORIES) -> None:
         """Wait until the node is as before; `AssertionError` says what is left behind."""
         seen: dict[str, int] = {}
 
         def same() -> bool:
             seen.update(node.footprint())
-            return all(seen[name] == count for name, count in before.items() if name not in MEMORIES)
+            return all(seen[name] == count for name, count in before.items() if name not in memories)
 
         try:
             until("as before", same)

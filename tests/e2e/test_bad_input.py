@@ -1,4 +1,4 @@
-"""Bad input that a node must meet with calm (issue 2): every case, on the stage that compares with before.
+"""Bad input that a node must meet with calm (issues 2 and 3): every case, on the stage that compares with before.
 
 The cases stand in `cases_*.py`; what each demands beyond its own assertions is said in `stage.py`.
 """
@@ -7,12 +7,28 @@ from __future__ import annotations
 
 import pytest
 
-from e2e import cases_bounds, cases_calls, cases_hello, cases_links
+from e2e import (
+    cases_bounds,
+    cases_calls,
+    cases_hello,
+    cases_links,
+    cases_links_addresses,
+    cases_links_calls,
+    cases_links_floods,
+)
 from e2e.stage import SETUPS, Case, Stage
 from uzel.errors import Reason
 
 ORDER = list(SETUPS)
-TABLES = (cases_hello.CASES, cases_calls.CASES, cases_bounds.CASES, cases_links.CASES)
+TABLES = (
+    cases_hello.CASES,
+    cases_calls.CASES,
+    cases_bounds.CASES,
+    cases_links.CASES,
+    cases_links_addresses.CASES,
+    cases_links_calls.CASES,
+    cases_links_floods.CASES,
+)
 CASES = sorted((case for table in TABLES for case in table), key=lambda case: ORDER.index(case.node))
 
 ELSEWHERE = {

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from e2e.linked import ALICE, BOB, CAROL, DAVE, Linked, called_in, called_out, host, known_at
+from e2e.linked import ALICE, BOB, CAROL, DAVE, Linked, called_in, called_out, known_at
 from e2e.node_harness import until
 from e2e.raw_client import RawClient, pair, u32
-from e2e.raw_link import RawLink, address_bytes, found_in_cache
+from e2e.raw_link import RawLink, address_bytes, found_in_cache, home
 from uzel.errors import Reason
 
 BRIEF = {"search": 0.5}
@@ -112,8 +112,8 @@ def place(data: bytes) -> bytes:
 
 def hint_numbers(uin: int, numbers: list[int]) -> set[int]:
     """Section 5 by itself: the first three raw nodes at or after the UIN's place on the ring."""
-    ring = sorted(numbers, key=lambda number: place(address_bytes(host(number), 0)[:5]))
-    after = [number for number in ring if place(address_bytes(host(number), 0)[:5]) >= place(u32(uin))]
+    ring = sorted(numbers, key=lambda number: place(address_bytes(home(number), 0)[:5]))
+    after = [number for number in ring if place(address_bytes(home(number), 0)[:5]) >= place(u32(uin))]
     return set((after + ring)[:3])
 
 
@@ -297,7 +297,7 @@ def test_an_answer_out_of_a_cache_is_dialled(linked: Linked) -> None:
     assert teller.sync() == []
 
 
-@pytest.mark.parametrize("name", [host(1), "localhost"], ids=["address", "name"])
+@pytest.mark.parametrize("name", [home(1), "localhost"], ids=["address", "name"])
 @pytest.mark.parametrize("counts_itself", [True, False])
 def test_an_a9_may_count_its_size_or_not(linked: Linked, name: str, counts_itself: bool) -> None:
     """Receivers accept n and n + 2 (D2)."""

@@ -11,7 +11,7 @@ import random
 
 import pytest
 
-from e2e.cases_links import ALICE, CAROL
+from e2e.linked import ALICE, CAROL
 from e2e.raw_client import Closed, RawClient, Tcp, pair, ready, u32
 from e2e.raw_link import RawLink, address_bytes, found_in_cache, node_list, relayed
 from e2e.stage import Scene, Stage

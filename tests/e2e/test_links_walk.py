@@ -10,7 +10,9 @@ from itertools import product
 
 import pytest
 
-from e2e.cases_links import ALICE, CODES_OF_LINKS, STEPS, reach
+from e2e.cases_links import CODES_OF_LINKS
+from e2e.cases_links_calls import STEPS, reach
+from e2e.linked import ALICE
 from e2e.raw_client import VALID_TAILS, Message, RawClient, pair, u32
 from e2e.raw_link import RawLink, address_bytes, found_in_cache
 from e2e.stage import Scene, Stage, ended
@@ -20,7 +22,7 @@ MUST_NOT_SAY = tuple(code for code in VALID_TAILS if code not in CODES_OF_LINKS)
 TOLD = {"ready", "ringing", "accepted"}
 """Steps at which our client is told 05 when the link is lost; looking on elsewhere comes before that."""
 NOBODY = pair(7, 8)
-SAID: dict[int, bytes] = {**VALID_TAILS, 0xA9: found_in_cache(7, address_bytes("127.0.0.1", 1))}
+SAID: dict[int, bytes] = {**VALID_TAILS, 0xA9: found_in_cache(7, address_bytes("0.0.0.0", 1))}
 ANSWERS: dict[int, list[Message]] = {
     0x68: [(0x69, b"rr")], 0x69: [], 0x90: [(0xA4, b"\0\0")], 0xA2: [], 0xA4: [], 0xA5: [], 0xA8: [], 0xA9: [],
     0xAA: [(0xB8, NOBODY)], 0xAB: [(0xB8, NOBODY)], 0xB8: [], 0xD0: [(0xB8, NOBODY)],

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.raw_client import Closed, Conversation, Unexpected, exchange, handshake_together, pair, u32
+from e2e.raw_federate import RawFederate
 from e2e.raw_identity import identity, node_identity
-from e2e.raw_link import RawFederate, RawLink, address_bytes, found_in_cache, node_list, relayed
+from e2e.raw_link import RawLink, address_bytes, found_in_cache, node_list, relayed
 from e2e.raw_node import echoing
 
 ALICE, BOB = identity(2), identity(3)

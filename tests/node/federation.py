@@ -35,6 +35,7 @@ from uzel.node.effects import (
 from uzel.node.settings import SwitchboardSettings
 from uzel.node.status import LinkStatus
 from uzel.node.switchboard import Switchboard
+from uzel.session.ring import Ring
 from uzel.wire import (
     Accept,
     Address,
@@ -431,3 +432,25 @@ def calling(node: Node, caller: int, link: PeerLink, callee: int) -> int:
 
 def refuse(node: Node, callee: int, caller: int) -> None:
     node.say(callee, Refuse(caller))
+
+
+def node_and_peers(
+    count: int = 1, settings: SwitchboardSettings | None = None, *, pongs: bool = True
+) -> tuple[Federation, Node, list[PeerLink]]:
+    """One node, and links to so many peers, which it dialled as configured. Nothing said so far is kept."""
+    world = Federation(settings)
+    node = world.nodes[0]
+    links = [world.peer(pongs=pongs).known_to(node) for _ in range(count)]
+    world.wait(1)
+    for link in links:
+        link.take()
+    return world, node, links
+
+
+def holders(links: list[PeerLink], uin: int) -> list[PeerLink]:
+    """Those of the links that lead to the hint nodes of this user, in the ring's order (D23)."""
+    ring = Ring()
+    for link in links:
+        ring.put(link.peer.fingerprint, [link.peer.address])
+    by_node = {link.peer.fingerprint: link for link in links}
+    return [by_node[node] for node in ring.hint_nodes(uin)]

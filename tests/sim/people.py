@@ -247,8 +247,12 @@ class Person:
     @staticmethod
     def _knock_arrives(node: SimNode, line: DataLine) -> None:
         if node.up:
-            node.data_connects(line)
+            node.desk.data_connects(line)
             line.up.write(b"\xee" * 40)
+
+    def lets_ring(self, peer: int) -> bool:
+        """That peer's call rings here, unanswered, and may end at any moment."""
+        return self.manners.answer == "ignore" and peer in self._ringing
 
     def is_talking(self, peer: int) -> bool:
         """A conversation with that peer stands."""
@@ -380,7 +384,7 @@ class Person:
             talk.line.node_open = False
             talk.line.down.give_up()
             return
-        node.data_connects(talk.line)
+        node.desk.data_connects(talk.line)
         talk.start()
 
     def _stop_opening(self, setup: SetUp) -> None:
@@ -439,7 +443,7 @@ class Person:
         setup = self.setups.get(peer)
         if setup is not None and setup.talk is talk:
             setup.talk = None
-            self._step(peer, Step.GIVE_UP)
+            self._step(peer, Step.JOINED if why == "end" else Step.GIVE_UP)  # the node knows what it ended itself
             self._fail(peer, setup, "wrong" if why == "wrong" else "broken")
         conversation = talk.conversation
         if why != "closed" or conversation is None or conversation.plan.again is None:

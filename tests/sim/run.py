@@ -22,6 +22,7 @@ if __name__ == "__main__":  # as the test suite imports it
 
 from sim import scenarios
 from sim.shell import Build
+from sim.stage import Stage
 from sim.story import Story, Violation
 from uzel.node.switchboard import Switchboard
 
@@ -37,7 +38,7 @@ class Failure(AssertionError):  # noqa: N818 - it is a result
         self.by_check = by_check
 
 
-def run_seed(seed: int, switchboard: Build = Switchboard, kind: str = "") -> scenarios.Stage:
+def run_seed(seed: int, switchboard: Build = Switchboard, kind: str = "") -> Stage:
     """Run one seed. Raises `Failure` whatever went wrong in it."""
     stage = scenarios.build(seed, switchboard, kind)
     try:

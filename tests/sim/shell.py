@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Protocol
 
-from sim.data import DataLine, Stream
+from sim.data import DataLine
+from sim.desk import DataDesk, DeskChecks
 from sim.lines import LinkEnd, MachineEnd
 from sim.world import Dialling, World
 from uzel.errors import Reason
@@ -23,9 +24,6 @@ from uzel.session.keepalive import KeepaliveTimes
 from uzel.session.machine import Event, Received
 from uzel.wire import Address, Message, NodeList, RelayedData, encode
 
-DRAIN = 10.0
-RELAY_KEEPS = 32768
-"""Bytes that a local relay keeps for one side before it stops reading the other."""
 PIECE = 64
 """Addresses in one piece of a node list, as the framer hands them out."""
 
@@ -40,19 +38,8 @@ class Control:
     end: MachineEnd
 
 
-@dataclass(slots=True, eq=False)
-class Relay:
-    """A conversation between two clients of this node."""
-
-    call: int
-    lines: tuple[DataLine, DataLine]
-
-
-class NodeChecks(Protocol):
+class NodeChecks(DeskChecks, Protocol):
     """What the checkers want to know of nodes."""
-
-    def fail(self, what: str) -> NoReturn:
-        """End the run."""
 
     def step(self, node: SimNode) -> None:
         """It has dealt with something."""
@@ -68,15 +55,6 @@ class NodeChecks(Protocol):
 
     def control_ended(self, node: SimNode, connection: int) -> None:
         """A client is gone."""
-
-    def held(self, node: SimNode, connection: int) -> None:
-        """A data connection waits for its call."""
-
-    def is_held(self, node: SimNode, connection: int) -> bool:
-        """It does."""
-
-    def data_closed(self, node: SimNode, line: DataLine, reason: Reason | None) -> None:
-        """It closes a data connection at once."""
 
     def link_closed(self, node: SimNode, end: LinkEnd, reason: Reason | None) -> None:
         """It closes a link."""
@@ -119,20 +97,22 @@ class SimNode:
         self.board: Switchboard
         self._build = build
         self._ids = 0
+        self.desk = DataDesk(self)
         self._clear()
         world.listen(self)
         world.story.name(self.fingerprint, name)
+        desk = self.desk
         self._hands: dict[type[fx.Effect], Callable[..., None]] = {
             fx.Send: self._send,
             fx.Close: self._close,
-            fx.Hold: self._hold,
-            fx.Join: self._join,
-            fx.EndRelay: self._end_relay,
-            fx.Bridge: self._bridge,
-            fx.Write: self._write,
-            fx.Pause: self._pause,
-            fx.Resume: self._resume,
-            fx.EndData: self._end_data,
+            fx.Hold: desk.hold,
+            fx.Join: desk.join,
+            fx.EndRelay: desk.end_relay,
+            fx.Bridge: desk.bridge,
+            fx.Write: desk.write,
+            fx.Pause: desk.pause,
+            fx.Resume: desk.resume,
+            fx.EndData: desk.end_data,
             fx.Dial: self._dial,
             fx.StopDial: self._stop_dial,
             fx.LinkOutput: self._link_output,
@@ -145,9 +125,6 @@ class SimNode:
     def _clear(self) -> None:
         self.controls: dict[int, Control] = {}
         self.links: dict[int, LinkEnd] = {}
-        self.data: dict[int, DataLine] = {}
-        self.bridged: dict[int, DataLine] = {}
-        self.relays: dict[int, Relay] = {}
         self.dials: dict[int, Dialling] = {}
         self._to_pull: list[LinkEnd] = []
         self._armed_at: float | None = None
@@ -169,14 +146,14 @@ class SimNode:
             self.board.configure(reference, self.pins.get(reference.address), world.now)
         for address, (node, answered) in self.known.items():
             self.board.remember(address, node, answered, world.now)
-        self._settle()
+        self.settle()
 
     def drain(self) -> None:
         """Take no more calls: it is going to stop."""
         if self.up:
             self.world.tell(self.name, "drains")
             self.board.drain(self.world.now)
-            self._settle()
+            self.settle()
 
     def crash(self, notice: Callable[[], float | None]) -> None:
         """Die without a word. `notice` says for each connection when its other end learns of it, if it does."""
@@ -187,18 +164,14 @@ class SimNode:
             link.vanish(notice())
         for control in self.controls.values():
             control.end.vanish(notice())
-        lines = [*self.data.values(), *self.bridged.values()]
-        for line in lines + [line for relay in self.relays.values() for line in relay.lines]:
-            line.node_open = False
-            line.up.kill()
-            wait = notice()
-            line.down.break_off(60.0 if wait is None else wait)
+        self.desk.crash(notice)
         for dialling in self.dials.values():
             dialling.is_wanted = False
         self._clear()
         self.checks.node_crashed(self)
 
-    def _next_id(self) -> int:
+    def next_id(self) -> int:
+        """A name for a new connection."""
         self._ids += 1
         return self._ids
 
@@ -206,13 +179,13 @@ class SimNode:
 
     def client_connects(self, uin: int, network: str, end: Callable[[NodeControl], MachineEnd]) -> None:
         """A client has proven who it is; `end` makes our end of its connection."""
-        connection, now = self._next_id(), self.world.now
+        connection, now = self.next_id(), self.world.now
         machine = NodeControl(KeepaliveTimes(), lambda: self.world.random.randbytes(2), now)
         control = self.controls[connection] = Control(uin, end(machine))
         self.world.tell(self.name, "client", uin, "is connection", connection)
         if not self.board.client_online(connection, uin, network, now):
             self.checks.fail(f"{self.name} refuses the login of {uin}")
-        self._settle()
+        self.settle()
         control.end.flush()
 
     def control_says(self, uin: int, end: MachineEnd, events: list[Event]) -> None:
@@ -224,7 +197,7 @@ class SimNode:
                 self.world.tell(self.name, "from", uin, message)
                 self.checks.client_said(self, connection, uin, message)
                 self.board.client_message(connection, message, self.world.now)
-                self._settle()
+                self.settle()
 
     def control_gone(self, uin: int, end: MachineEnd) -> None:
         """A control connection ended."""
@@ -243,110 +216,11 @@ class SimNode:
     def _client_offline(self, connection: int) -> None:
         self.checks.control_ended(self, connection)
         self.board.client_offline(connection, self.world.now)
-        self._settle()
+        self.settle()
 
-    # -- Data connections -------------------------------------------------------------------------------------
-
-    def data_connects(self, line: DataLine) -> None:
-        """A data connection has said its 20."""
-        line.id = connection = self._next_id()
-        self.data[connection] = line
-        line.up.paused = True
-        line.up.on_peeked_end = lambda: self._data_lost(line)
-        self.world.tell(self.name, "data connection", connection, "for", line.hello.caller, ">", line.hello.callee)
-        self.board.data_hello(connection, line.hello, line.network, self.world.now)
-        self._settle()
-        if connection in self.data and line.node_open and not self.checks.is_held(self, connection):
-            self.checks.fail(f"{self.name} forgot data connection {connection}")
-        if line.node_open:
-            self.checks.data_said(self, line)
-
-    def _data_lost(self, line: DataLine) -> None:
-        if self.data.pop(line.id, None) is not None:
-            self.world.tell(self.name, "data connection", line.id, "is lost")
-            line.node_close()
-            self.board.data_lost(line.id, self.world.now)
-            self._settle()
-
-    def _hold(self, effect: fx.Hold) -> None:
-        self.checks.held(self, effect.connection)
-
-    def _bridge(self, effect: fx.Bridge) -> None:
-        line = self.bridged[effect.connection] = self.data.pop(effect.connection)
-        line.up.on_data = lambda data: self._data_came(line, data)
-        line.up.on_end = lambda: self._data_ended(line)
-        line.up.on_peeked_end = _nothing
-        line.down.on_drained = lambda: self._drained(line)
-        line.up.read_on()
-
-    def _data_came(self, line: DataLine, data: bytes) -> None:
-        self.board.data_received(line.id, data, self.world.now)
-        self._settle()
-
-    def _data_ended(self, line: DataLine) -> None:
-        self.world.tell(self.name, "data connection", line.id, "ends")
-        self.board.data_ended(line.id, Reason.CONNECTION_LOST if line.was_reset else None, self.world.now)
-        if line.was_reset:
-            self.bridged.pop(line.id, None)
-            line.node_close()
-        self._settle()
-
-    def _drained(self, line: DataLine) -> None:
-        if line.id in self.bridged:
-            self.board.data_backlog(line.id, 0, self.world.now)
-            self._settle()
-
-    def _write(self, effect: fx.Write) -> None:
-        line = self.bridged.get(effect.connection)
-        if line is not None:
-            line.down.write(effect.data)
-            if line.down.unsent:
-                self.board.data_backlog(effect.connection, line.down.unsent, self.world.now)
-
-    def _pause(self, effect: fx.Pause) -> None:
-        line = self.bridged.get(effect.connection)
-        if line is not None:
-            line.up.paused = True
-
-    def _resume(self, effect: fx.Resume) -> None:
-        line = self.bridged.get(effect.connection)
-        if line is not None:
-            line.up.read_on()
-
-    def _end_data(self, effect: fx.EndData) -> None:
-        line = self.bridged.pop(effect.connection, None)
-        if line is not None:
-            line.node_end(DRAIN)
-
-    # -- Relays -----------------------------------------------------------------------------------------------
-
-    def _join(self, effect: fx.Join) -> None:
-        caller, callee = self.data.pop(effect.caller_data), self.data.pop(effect.callee_data)
-        relay = self.relays[effect.call] = Relay(effect.call, (caller, callee))
-        for line, other in ((caller, callee), (callee, caller)):
-            line.up.on_data = _copier(line.up, other.down)
-            line.up.on_end = lambda: self._relay_ended(relay)
-            line.up.on_peeked_end = _nothing
-            other.down.on_drained = line.up.read_on
-        for line in relay.lines:
-            line.up.read_on()
-
-    def _relay_ended(self, relay: Relay) -> None:
-        if self.relays.pop(relay.call, None) is not None:
-            self._finish(relay)
-            self.board.relay_ended(relay.call, self.world.now)
-            self._settle()
-
-    def _end_relay(self, effect: fx.EndRelay) -> None:
-        relay = self.relays.pop(effect.call, None)
-        if relay is not None:
-            self._finish(relay)
-
-    @staticmethod
-    def _finish(relay: Relay) -> None:
-        for line in relay.lines:
-            line.down.on_drained = _nothing
-            line.node_end(DRAIN)
+    def data_said(self, line: DataLine) -> None:
+        """A data connection has said its 20, and was not closed for it."""
+        self.checks.data_said(self, line)
 
     # -- Links ------------------------------------------------------------------------------------------------
 
@@ -355,10 +229,10 @@ class SimNode:
         self._adopt(end)
         self.world.tell(self.name, "link", end.id, "accepted from", other)
         self.board.link_accepted(end.id, host, other, self.world.now)
-        self._settle()
+        self.settle()
 
     def _adopt(self, end: LinkEnd) -> None:
-        end.id, end.owner = self._next_id(), self
+        end.id, end.owner = self.next_id(), self
         self.links[end.id] = end
 
     def link_arrived(self, end: LinkEnd, message: Message) -> None:
@@ -367,19 +241,19 @@ class SimNode:
         board.link_heard(end.id, now)
         for piece in _pieces(message) if type(message) is NodeList else (message,):
             board.link_message(end.id, piece, now)
-        self._settle()
+        self.settle()
 
     def link_gone(self, end: LinkEnd, reason: Reason | None) -> None:
         """A link ended, and not by us."""
         if self.links.pop(end.id, None) is not None:
             self.world.tell(self.name, "link", end.id, "to", end.other, "is gone", reason)
             self.board.link_closed(end.id, reason, self.world.now)
-            self._settle()
+            self.settle()
 
     def _closed(self, end: LinkEnd, reason: Reason | None, incarnation: int) -> None:
         if self.incarnation == incarnation:
             self.board.link_closed(end.id, reason, self.world.now)
-            self._settle()
+            self.settle()
 
     def _dial(self, effect: fx.Dial) -> None:
         number = effect.dial
@@ -396,7 +270,7 @@ class SimNode:
                 self._adopt(end)
                 self.world.tell(self.name, "link", end.id, "dialled to", other)
                 self.board.link_dialled(end.id, number, host, other, self.world.now)
-            self._settle()
+            self.settle()
 
         dialling = self.dials[number] = Dialling(self, done)
         self.world.dial(dialling, effect.address, effect.ranges)
@@ -425,11 +299,11 @@ class SimNode:
     def _pull_again(self, end: LinkEnd) -> None:
         if end.is_open and self.up:
             self._pull(end)
-            self._settle()
+            self.settle()
 
     # -- Other effects ----------------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Carry out everything that is asked for, then see when to look again."""
         take, hands = self.board.take_effects, self._hands
         while True:
@@ -454,7 +328,7 @@ class SimNode:
         deadline = self.board.deadline()
         if deadline is not None and deadline <= self.world.now:
             self.board.on_timeout(self.world.now)
-        self._settle()
+        self.settle()
 
     def _send(self, effect: fx.Send) -> None:
         control = self.controls.get(effect.connection)
@@ -477,10 +351,8 @@ class SimNode:
             self.world.tell(self.name, "closes client", control.uin, effect.reason)
             control.end.close()
             self.checks.control_ended(self, connection)
-        elif (line := self.data.pop(connection, None) or self.bridged.pop(connection, None)) is not None:
-            self.world.tell(self.name, "closes data connection", connection, effect.reason)
-            self.checks.data_closed(self, line, effect.reason)
-            line.node_close()
+        else:
+            self.desk.close(connection, effect.reason)
 
     def _remember(self, effect: fx.Remember) -> None:
         self.known[effect.address] = (effect.fingerprint, self.world.now)
@@ -500,15 +372,6 @@ class SimNode:
         return [Address(host, self.port) for host in self.hosts]
 
 
-def _copier(source: Stream, sink: Stream) -> Callable[[bytes], None]:
-    def copy(data: bytes) -> None:
-        sink.write(data)
-        if sink.unsent > RELAY_KEEPS:
-            source.paused = True
-
-    return copy
-
-
 def _pieces(message: NodeList) -> list[NodeList]:
     """A list in the pieces in which the framer hands it out."""
     addresses = message.addresses
@@ -516,7 +379,3 @@ def _pieces(message: NodeList) -> list[NodeList]:
     if count <= PIECE:
         return [message]
     return [NodeList(addresses[at : at + PIECE], max(0, count - at - PIECE)) for at in range(0, count, PIECE)]
-
-
-def _nothing() -> None:
-    """Nobody is interested any more."""

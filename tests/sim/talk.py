@@ -78,7 +78,6 @@ class Conversation:
     caller: int
     callee: int
     plan: Plan
-    nodes: tuple[str, str]
     troubles: list[str] = field(default_factory=list)
     caller_talk: Talk | None = None
     callee_talk: Talk | None = None

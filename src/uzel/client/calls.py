@@ -19,6 +19,8 @@ from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
 from uzel.errors import (
     ClientClosedError,
+    ConversationEndedError,
+    LoginLostError,
     NetworkError,
     NotTrustedError,
     PeerKeyChangedError,
@@ -48,12 +50,6 @@ class UnprovenError(Exception):
     def __init__(self, error: UzelError) -> None:
         super().__init__(error)
         self.error = error
-
-
-class LoginLostError(NetworkError):
-    """The connection to the node was lost while the call was being set up. Try again."""
-
-    reason = "offline"
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +265,8 @@ class Calls:
         except UzelError as error:
             await data.abort()
             self._counters.note(reason_of(error))
-            login.step(peer, Step.GIVE_UP)
+            # What the node ended is over there: an 08 might meet the peer's next call, which is on its way.
+            login.step(peer, Step.JOINED if isinstance(error, ConversationEndedError) else Step.GIVE_UP)
             set_up.unproven = isinstance(error, NotTrustedError) or (
                 as_caller and data.reached_node and isinstance(error, NetworkError)
             )

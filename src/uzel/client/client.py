@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from uzel.client.calls import Calls, LoginLostError, UnprovenError
+from uzel.client.calls import Calls, UnprovenError
 from uzel.client.conversation import Conversation, Text
 from uzel.client.events import IncomingCall, WentOffline, WentOnline
 from uzel.client.login import Login
 from uzel.client.presence import LoginUser, Presence
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import ClientClosedError, NotTrustedError, TimedOutError, UzelError
+from uzel.errors import ClientClosedError, LoginLostError, NotTrustedError, TimedOutError, UzelError
 from uzel.identity import Identity, Pins
 from uzel.names import MAX_LINK_NODES, ContactLink, Fingerprint, NodeReference, Uin
 from uzel.store.profile import Profile

@@ -232,9 +232,11 @@ class Runner(asyncio.Protocol):
             self.abort(Reason.SEND_QUEUE_FULL)
 
     def resume_writing(self) -> None:
-        """The peer takes it again."""
+        """The peer takes it again. Not pulled at once: asyncio's own transport cannot bear to fail while it says so."""
         self._full = False
-        self.pull()
+        if not self._draw_soon:
+            self._draw_soon = True
+            self._loop.call_soon(self._pull_on)
 
     # -- Inside -----------------------------------------------------------------------------------------------
 

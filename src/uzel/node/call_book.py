@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import TypeVar
 
+from uzel.names import Fingerprint
 from uzel.node.call_record import CallRecord, pair_of
 from uzel.node.limits import Counts
 from uzel.node.link import Link
@@ -34,7 +35,7 @@ class CallBook:
         self.relaying = 0
         self.as_caller: Counts[int] = Counts()
         self.as_callee: Counts[int] = Counts()
-        self.of_link: Counts[tuple[ConnectionId, int]] = Counts()
+        self.of_node: Counts[tuple[Fingerprint, int]] = Counts()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -88,6 +89,7 @@ class CallBook:
 
     def add(self, call: CallRecord) -> None:
         """A new call: give it its number."""
+        assert call.pair not in (self._challengers if call.challenger else self._calls)
         self._numbers += 1
         call.number = self._numbers
         (self._challengers if call.challenger else self._calls)[call.pair] = call
@@ -123,7 +125,7 @@ class CallBook:
         if not call.away:
             self._count(self.as_callee, call.callee, added)
             if call.link is not None:
-                self._count(self.of_link, (call.link.id, call.callee), added)
+                self._count(self.of_node, (call.link.node, call.callee), added)
 
     @staticmethod
     def _count(counts: Counts[_Key], key: _Key, added: bool) -> None:

@@ -151,7 +151,7 @@ class CallSteps:
 
     def _serve_deferred(self, call: CallRecord, now: float) -> None:
         link, call.deferred = call.deferred, None
-        if link is not None:
+        if link is not None and (not call.ready_at or now < call.ready_at + self._settings.search.short):
             self._freed(link, call.callee, call.caller, now)
 
     def _give_up(self, step: Step) -> None:
@@ -237,6 +237,7 @@ class CallSteps:
         """The challenger's data connection stands: the older call of the pair ends (D18)."""
         older = self._book.main(challenger.pair)
         if older is not None:
+            older.deferred = None  # this one is it, or comes after it
             before, older.state = older.state, CallState.NONE
             step = Step(older, now, Reason.CALL_RESTARTED)
             if before is CallState.RELAYING:
@@ -245,7 +246,8 @@ class CallSteps:
             else:
                 if before in UNANSWERED:
                     self._book.count_unanswered(older, added=False)
-                self._fail(step, callee=older.away)
+                callee = challenger.callee  # it gets what it wished for, or accepted: no 05
+                self._fail(step, caller=older.caller != callee, callee=older.callee != callee)
         self._book.promote(challenger)
 
     def _absorb(self, step: Step) -> None:

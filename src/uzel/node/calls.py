@@ -103,7 +103,7 @@ class Calls:
     def came_online(self, uin: int, now: float) -> None:
         """Who looked for this client elsewhere finds it here."""
         for call in self._book.sought(uin):
-            if call.state is CallState.LOCATING:
+            if call.state in UNANSWERED:
                 self._steps.step(CallStep.SERVED, Step(call, now))
                 self._steps.step(CallStep.CALL_BY_CALLER, Step(CallRecord(0, call.caller, uin), now))
 
@@ -174,9 +174,12 @@ class Calls:
         self._serve(link, caller, callee, now, settled=glare is not None and glare.link is link)
 
     def _freed(self, link: Link, caller: int, callee: int, now: float) -> None:
-        """Our call, which an AA over this link crossed, is over: now the AA has its turn."""
-        if self._links.get(link.id) is link:
-            self.request(link, caller, callee, True, now)
+        """Our call, which an AA over this link crossed, is over: the AA has its turn when this event is dealt with."""
+        self._context.timers.set(("calls", "deferred", link.id, caller, callee), now)
+
+    def deferred_due(self, link: Link, caller: int, callee: int, now: float) -> None:
+        """Its turn has come."""
+        self.request(link, caller, callee, True, now)
 
     def _serve(self, link: Link, caller: int, callee: int, now: float, *, settled: bool) -> None:
         """Put an AA to its callee. Our client's own wish to call that user is withdrawn: if `settled`, in silence."""
@@ -318,7 +321,7 @@ class Calls:
             return Reason.CALL_HELD
         if (
             self._book.as_callee[callee] >= self._settings.unanswered_per_callee
-            or self._book.of_link[link.id, callee] >= self._settings.unanswered_per_link
+            or self._book.of_node[link.node, callee] >= self._settings.unanswered_per_link
         ):
             return Reason.CALLEE_UNANSWERED_FULL
         return None
@@ -336,9 +339,12 @@ class Calls:
 
     def _serves_here(self, call: CallRecord, client: LocalClient, now: float) -> bool:
         """The callee of a call that looks for it elsewhere calls from here: that call is withdrawn."""
-        if not call.away or client.uin != call.callee or call.state is CallState.READY:
+        if not call.away or client.uin != call.callee:
             return False
-        self._steps.step(CallStep.SERVED, Step(call, now))
+        if call.state is CallState.READY:
+            self._steps.step(CallStep.TIMEOUT, Step(call, now, Reason.CALL_RESTARTED))
+        else:
+            self._steps.step(CallStep.SERVED, Step(call, now))
         return True
 
     def _may_open_data(self, call: CallRecord, network: str) -> bool:

@@ -133,6 +133,9 @@ class Dialler:
             self._context.do(Close(connection, fault))
             self._not_met(dialling, fault, now)
             return
+        before = known.fingerprint
+        if before is not None and before != node and self._kept.get(before) == known.address:
+            del self._kept[before]
         self._met(known, node, host)
         link = None
         if self._wants(dialling, node):
@@ -171,9 +174,13 @@ class Dialler:
         for each in self._configured:
             if each.fingerprint == link.node and each is not known:
                 self._context.timers.set(("dialler", "redial", each.address), max(now + 1.0, each.retry_at))
-        if known is None or not link.kept:
+        if known is None:
             return
-        known.attempts = 1 if now - link.opened_at >= self._settings.redial.stable else known.attempts + 1
+        if now - link.opened_at >= min(self._settings.redial.stable, self._settings.idle):
+            known.attempts = 0
+        if not link.kept:
+            return
+        known.attempts += 1
         known.retry_at = max(known.retry_at, now + self.known.delay(known))
         self._context.timers.set(("dialler", "redial", known.address), known.retry_at)
 
@@ -287,13 +294,17 @@ class Dialler:
 
     def _not_met(self, dialling: _Dialling, reason: Reason, now: float) -> None:
         known = dialling.known
-        if reason is not Reason.OWN_ADDRESS:
-            if self.known.failed(known, reason, now):
-                self._forget(known, now)
-            elif self._is_kept(known):
-                self._context.timers.set(("dialler", "redial", known.address), known.retry_at)
-            else:
-                self._context.timers.set(("dialler", "again", known.address), known.retry_at)
+        if reason is Reason.OWN_ADDRESS:
+            known.attempts += 1
+            known.retry_at = now + self.known.delay(known)
+            if known.fingerprint is not None and self._kept.get(known.fingerprint) == known.address:
+                del self._kept[known.fingerprint]
+        elif self.known.failed(known, reason, now):
+            self._forget(known, now)
+        elif self._is_kept(known):
+            self._context.timers.set(("dialler", "redial", known.address), known.retry_at)
+        else:
+            self._context.timers.set(("dialler", "again", known.address), known.retry_at)
         for want, reached in dialling.waiting:
             if want is None:
                 reached(None, now)

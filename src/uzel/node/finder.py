@@ -88,7 +88,8 @@ class Finder:
         )
         self._searches: dict[int, _Search] = {}
         self._nobody: OrderedDict[int, float] = OrderedDict()
-        self._everyone: OrderedDict[int, float] = OrderedDict()
+        self._everyone: OrderedDict[int, tuple[float, float]] = OrderedDict()
+        """Until when everyone is not asked again, and how long that is."""
         self._of_client: RateLimiter[int] = RateLimiter(settings.searches_of_client)
         self._hinted: dict[int, tuple[Fingerprint, ...]] = {}
         self._ring_version = 0
@@ -194,6 +195,7 @@ class Finder:
         if uin == 0 or self._is_here(uin):
             return
         self._nobody.pop(uin, None)
+        self._found_again(uin)
         search = self._searches.get(uin)
         if search is None or link.id not in search.asked:
             self._context.stats["hints_received"] += 1
@@ -206,13 +208,19 @@ class Finder:
             asked = link.id in search.asked
             self._answer(search, link, Candidate(link.node, here=asked), now)
 
+    def _found_again(self, uin: int) -> None:
+        """Somebody has the user: the next question to everyone waits no longer than the first did."""
+        until, _ = self._everyone.get(uin, (0.0, 0.0))
+        if until:
+            self._everyone[uin] = (until, self._settings.everyone_every / 2)
+
     def found_in_cache(self, link: Link, told: FoundInCache, now: float) -> None:
         """A9: it counts only as the answer to our A5, one for each."""
         search = self._searches.get(told.uin)
         if search is None or link.id not in search.asked or link.id in search.answered:
             self._context.stats["answers_ignored"] += 1
             return
-        if not self._links.known.learn(told.address, link.node, link.range):
+        if not self._links.known.learn(told.address, link.node, link.range, first=True):
             search.answered[link.id] = None
             self._end_if_done(search, now)
             return
@@ -278,7 +286,7 @@ class Finder:
     def forget_full(self, now: float) -> None:
         """Give back the memory of what has passed."""
         self._of_client.forget_full(now)
-        self.locations.expire(now, at_most=64)
+        self.locations.expire(now, at_most=256)
 
     # -- Inside: a search -------------------------------------------------------------------------------------
 
@@ -289,7 +297,8 @@ class Finder:
                 continue
             link = self._links.newest(node)
             if link is not None:
-                self._ask(search, link, now)
+                link.used_at = now
+                self._ask(search, link)
                 continue
 
             def reached(link: Link | None, later: float) -> None:
@@ -298,22 +307,29 @@ class Finder:
                     return
                 search.dialling -= 1
                 if link is not None and link.id not in search.asked and not search.good:
-                    self._ask(search, link, later)
+                    self._ask(search, link)
+                    self._everyone_soon(search, later)
                 self._end_if_done(search, later)
 
             search.dialling += 1
             self._links.dialler.reach(node, None, now, reached)
         if search.dialling:
             self._context.timers.set(("finder", "hint dials", search.uin), now + self._settings.hint_dial)
-        if search.asked or search.dialling:
-            self._context.timers.set(("finder", "everyone", search.uin), now + self._settings.everyone_after)
-        else:
+        if search.asked:
+            self._everyone_soon(search, now)
+        elif not search.dialling:
             self._ask_everyone(search, now)
+
+    def _everyone_soon(self, search: _Search, now: float) -> None:
+        """From the first A5 on, the hint nodes are alone with the question for a moment."""
+        key = ("finder", "everyone", search.uin)
+        if not search.everyone and key not in self._context.timers:
+            self._context.timers.set(key, now + self._settings.everyone_after)
 
     def _ask_everyone(self, search: _Search, now: float) -> None:
         search.everyone = True
         self._context.timers.clear(("finder", "everyone", search.uin))
-        if self._everyone.get(search.uin, now) > now:
+        if self._everyone.get(search.uin, (now, 0.0))[0] > now:
             return
         asked = {*search.without, *search.asked.values()}
         links = [link for link in self._links.open_links() if link.node not in asked]
@@ -321,13 +337,21 @@ class Finder:
             return
         search.stage = "everyone"
         self._context.stats["everyone_steps"] += 1
-        self._remember(self._everyone, search.uin, now + self._settings.everyone_every)
+        self._note_everyone(search.uin, now)
         for link in links:
-            self._ask(search, link, now)
+            self._ask(search, link)
 
-    def _ask(self, search: _Search, link: Link, now: float) -> None:
+    def _note_everyone(self, uin: int, now: float) -> None:
+        """Not again for a minute, then two, then four, while nobody is found."""
+        every = self._settings.everyone_every
+        interval = min(2 * self._everyone.get(uin, (0.0, every / 2))[1], 4 * every)
+        self._everyone[uin] = (now + interval, interval)
+        self._everyone.move_to_end(uin)
+        while len(self._everyone) > MEMORY:
+            self._everyone.popitem(last=False)
+
+    def _ask(self, search: _Search, link: Link) -> None:
         search.asked[link.id] = link.node
-        link.used_at = now
         self._context.stats["searches_sent"] += 1
         self._links.send(link, Search(search.uin))
 

@@ -121,13 +121,13 @@ class KnownNodes:
             known = self._nodes[address] = KnownNode(address, ranges)
             self._learned += 1
         known.answered = answered
-        known.reached = known.reached or range_of(address.host) or Range.PUBLIC
+        known.reached = known.reached or range_of(address.host)
         self._prove(known, node)
         if not known.configured:
             self._to_meet.setdefault(None, OrderedDict())[address] = None
 
     def learn(self, told: Address, giver: Fingerprint, giver_range: Range | None, *, first: bool = False) -> bool:
-        """Somebody tells an address. False when it does not count. With `first` it is met before the giver's others."""
+        """Somebody tells an address. False when it does not count. With `first` it is needed: met before others."""
         if not 0 < told.port < 65535:
             return False
         found = range_of(told.host)
@@ -141,8 +141,7 @@ class KnownNodes:
             return False
         if address in self._nodes:
             return True
-        bounds = self._settings
-        if self._learned >= bounds.learned or self._told_by[giver] >= bounds.learned_per_giver:
+        if not self._has_room(giver, first=first):
             return False
         ranges = {found} if found is not None else {Range.PUBLIC, giver_range} - {None, Range.NOWHERE}
         self._nodes[address] = KnownNode(address, frozenset(each for each in ranges if each), giver=giver)
@@ -150,6 +149,25 @@ class KnownNodes:
         self._told_by.add(giver)
         self.meet_again(address, first=first)
         return True
+
+    def _has_room(self, giver: Fingerprint, *, first: bool) -> bool:
+        """Below the bounds. For what is needed now something that was only told gives way, of whoever told most."""
+        if self._told_by[giver] >= self._settings.learned_per_giver:
+            return first and self._drop_one_of(giver)
+        if self._learned < self._settings.learned:
+            return True
+        most = self._told_by.largest() if first else None
+        return most is not None and most != giver and self._drop_one_of(most)
+
+    def _drop_one_of(self, giver: Fingerprint) -> bool:
+        """Forget the last of those that this giver told and that were never dialled."""
+        waiting = self._to_meet.get(giver)
+        while waiting:
+            known = self._nodes.get(waiting.popitem()[0])
+            if known is not None and not known.proven and not known.configured:
+                self._remove(known)
+                return True
+        return False
 
     def meet_again(self, address: NodeAddress, *, first: bool = False) -> None:
         """Put it among those to be dialled."""
@@ -167,7 +185,9 @@ class KnownNodes:
         while len(self._own) > MOST_OWN:
             self._own.popitem(last=False)
         known = self._nodes.get(address)
-        if known is not None and not known.configured:
+        if known is not None and known.configured:
+            self._doubt(known)
+        elif known is not None:
             self._remove(known)
 
     # -- Meeting ----------------------------------------------------------------------------------------------
@@ -212,7 +232,7 @@ class KnownNodes:
 
     def answered(self, known: KnownNode, node: Fingerprint, host: str) -> None:
         """This node was met there, at this IP address."""
-        known.failures = known.attempts = 0
+        known.failures = 0
         known.last_error = None
         known.reached = range_of(host)
         self._prove(known, node)
@@ -222,13 +242,13 @@ class KnownNodes:
         known.failures += 1
         known.attempts += 1
         known.last_error = reason
-        if (
-            reason is Reason.NODE_KEY_CHANGED and known.fingerprint is not None
-        ):  # somebody else is there: do not tell it
-            known.proven = False
-            self._unprove(known.fingerprint, known)
+        if reason is Reason.NODE_KEY_CHANGED:  # somebody else is there
+            self._doubt(known)
         known.retry_at = now + self.delay(known)
-        if known.configured or known.failures < self._settings.failures:
+        if known.failures < self._settings.failures:
+            return False
+        if known.configured:  # kept, and told to nobody until it answers again
+            self._doubt(known)
             return False
         self._remove(known)
         return True
@@ -243,18 +263,19 @@ class KnownNodes:
 
     def tell(self, at_most: int, asker: Range | None, without: Fingerprint | None) -> tuple[Address, ...]:
         """Random proven addresses for somebody in this range, none of its own."""
-        fit = [
-            known
-            for node, addresses in self._by_node.items()
-            if node != without
-            for known in addresses.values()
-            if self._may_tell(known, asker)
-        ]
-        while len(fit) > at_most:
-            chosen = self._context.pick(len(fit))
-            fit[chosen] = fit[-1]
-            fit.pop()
-        return tuple(Address(known.address.host, known.address.port) for known in fit)
+        nodes = list(self._by_node)
+        told: list[Address] = []
+        for place in range(len(nodes)):
+            chosen = place + self._context.pick(len(nodes) - place)
+            nodes[place], nodes[chosen] = nodes[chosen], nodes[place]
+            node = nodes[place]
+            if node == without:
+                continue
+            fit = (known.address for known in self._by_node[node].values() if self._may_tell(known, asker))
+            told += [Address(address.host, address.port) for address in fit]
+            if len(told) >= at_most:
+                break
+        return tuple(told[:at_most])
 
     @staticmethod
     def _may_tell(known: KnownNode, asker: Range | None) -> bool:
@@ -272,6 +293,12 @@ class KnownNodes:
             self._unprove(before, known)
         self._by_node.setdefault(node, {})[known.address] = known
         self.ring.put(node, self._by_node[node])
+
+    def _doubt(self, known: KnownNode) -> None:
+        """It is no longer known who is there."""
+        known.proven = False
+        if known.fingerprint is not None:
+            self._unprove(known.fingerprint, known)
 
     def _unprove(self, node: Fingerprint, known: KnownNode) -> None:
         addresses = self._by_node.get(node, {})

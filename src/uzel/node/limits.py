@@ -168,6 +168,10 @@ class Counts(Generic[Key]):
     def __getitem__(self, key: Key) -> int:
         return self._counts.get(key, 0)
 
+    def largest(self) -> Key | None:
+        """The key that has most."""
+        return max(self._counts, key=self._counts.__getitem__, default=None)
+
     def add(self, key: Key) -> int:
         """One more; returns the new count."""
         count = self._counts.get(key, 0) + 1

@@ -19,8 +19,8 @@ class Link:
     """Times are the switchboard's. `dialled`: by this node, and then `address` is where; else what it announced.
 
     kept: for as long as it stands. complete: its first message came. used_at: when it last served a call or search.
-    round_trip: seconds that the last 68 took, None while none was answered. doubted_at: when a newer link to the
-    same node made us ask whether this one still lives.
+    round_trip: seconds that the last 68 took, None while none was answered. doubted: a newer link to
+    the same node stands, and this one has not shown since that it lives.
     """
 
     id: ConnectionId
@@ -47,7 +47,7 @@ class Link:
     fence_of: dict[bytes, Pair] = field(default_factory=dict)
     calls: dict[int, None] = field(default_factory=dict)
     lists_asked: int = 0
-    doubted_at: float = 0.0
+    doubted: bool = False
     closing_after_calls: bool = False
     wanted: bool = False
     """The shell was told that there is output, and has not yet found the queue empty."""

@@ -185,6 +185,7 @@ class Links:
         link = self._links.get(connection)
         if link is not None:
             link.heard_at = now
+            link.doubted = False
 
     def get(self, connection: ConnectionId) -> Link | None:
         """The link on this connection."""
@@ -263,7 +264,7 @@ class Links:
                 self._look_after(link, now)
             case "first", _ if not link.complete:
                 self.close(link, Reason.LINK_UNUSED, now)
-            case "replaced", _ if link.heard_at <= link.doubted_at:
+            case "replaced", _ if link.doubted:
                 self.close(link, Reason.LINK_REPLACED, now)
             case "idle", _:
                 self._let_go(link, now)
@@ -286,12 +287,15 @@ class Links:
         quiet_since = max(link.heard_at, link.probed_at)
         if now >= quiet_since + settings.ping_idle:
             link.probed_at = quiet_since = now
-            if link.answers_pings or not link.pinged:
-                self._ping(link, now)
-            else:  # D11: it may not know 68, but every node answers 90
-                link.queue.put(NodeListRequest(self._context.tokens()))
-                self._offer(link)
+            self._probe(link, now)
         self._set(link, "quiet", min(quiet_since + settings.ping_idle, link.heard_at + settings.silence))
+
+    def _probe(self, link: Link, now: float) -> None:
+        """Ask for a sign of life: with 68, or with 90 whoever never answered one, for every node answers that (D11)."""
+        if link.answers_pings or not link.pinged:
+            self._ping(link, now)
+        else:
+            self.send(link, NodeListRequest(self._context.tokens()))
 
     def _let_go(self, link: Link, now: float) -> None:
         if link.kept:
@@ -322,9 +326,9 @@ class Links:
             return Reason.LINK_RATE
         if self._per_network[network] >= self._settings.per_address:
             return Reason.LINKS_ADDRESS_FULL
-        return None if self._make_room(network) else Reason.LINKS_FULL
+        return None if self._make_room(network, now) else Reason.LINKS_FULL
 
-    def _make_room(self, network: str) -> bool:
+    def _make_room(self, network: str, now: float) -> bool:
         """Below the bounds, letting go the longest unused link that nobody keeps when it must be."""
         if self._per_network[network] >= self._settings.per_address:
             return False
@@ -334,7 +338,7 @@ class Links:
         if not unused:
             return False
         longest = min(unused, key=lambda link: link.used_at)
-        self.close(longest, None, longest.used_at)
+        self.close(longest, None, now)
         return True
 
     def open_dialled(
@@ -342,7 +346,7 @@ class Links:
     ) -> Link | None:
         """A link to a node that we dialled; None when there is no room. A2 is its first message."""
         network = network_of(host)
-        if not self._make_room(network):
+        if not self._make_room(network, now):
             return None
         link = Link(connection, node, host, network, range_of(host), True, now, address=address, kept=kept)
         self._open(link, now)
@@ -369,18 +373,19 @@ class Links:
         older = self.links_of(link.node)
         self._by_node.setdefault(link.node, []).append(link)
         self._look_after(link, now)
-        if link.dialled:
+        if link.kept:
             self._set(link, "relist", now + self._relist_in(link))
-            if not link.kept:
-                self._set(link, "idle", now + self._settings.idle)
+        elif link.dialled:
+            self._set(link, "idle", now + self._settings.idle)
         for each in older:
             if each.dialled and link.dialled:
                 each.closing_after_calls = True
-                if not each.calls:
+                if not each.calls and not each.queue:
                     self.close(each, Reason.LINK_REPLACED, now)
                     continue
-            self._ping(each, now)
-            each.doubted_at = now
+                self._offer(each)
+            self._probe(each, now)
+            each.doubted = True
             self._set(each, "replaced", now + self._settings.replaced_silence)
         self._context.note("link_up", node=link.node)
         self._user.link_up(link, now)
@@ -392,6 +397,8 @@ class Links:
             self._context.timers.clear(("links", what, link.id))
         for pair in link.fences:
             self._context.timers.clear(("links", "fence", link.id, pair))
+        for pair in link.queue.pairs():
+            self._context.timers.clear(("links", "drain", link.id, pair))
         known = self.known.get(link.address) if link.dialled and link.address is not None else None
         if known is not None:
             known.last_error = reason or known.last_error

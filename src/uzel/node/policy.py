@@ -49,7 +49,7 @@ class RateName(StrEnum):
     CALLS = "calls"
     LINK_CALLS = "link_calls"
     LINK_SEARCHES = "link_searches"
-    LINK_LISTS = "link_lists"
+    LISTS = "lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ POLICY: tuple[Rule, ...] = (
     Rule(Refuse, Channel.CONTROL_TO_NODE, ConnectionState.ONLINE),
     Rule(Ping, Channel.CONTROL_TO_NODE, ConnectionState.ONLINE),
     Rule(Pong, Channel.CONTROL_TO_NODE, ConnectionState.ONLINE),
-    Rule(NodeListRequest, Channel.CONTROL_TO_NODE, ConnectionState.ONLINE),
+    Rule(NodeListRequest, Channel.CONTROL_TO_NODE, ConnectionState.ONLINE, RateName.LISTS),
     Rule(Ping, Channel.LINK, ConnectionState.ONLINE),
     Rule(Pong, Channel.LINK, ConnectionState.ONLINE),
-    Rule(NodeListRequest, Channel.LINK, ConnectionState.ONLINE, RateName.LINK_LISTS),
+    Rule(NodeListRequest, Channel.LINK, ConnectionState.ONLINE, RateName.LISTS),
     Rule(NodeAnnouncement, Channel.LINK, ConnectionState.ONLINE),
     Rule(NodeList, Channel.LINK, ConnectionState.ONLINE),
     Rule(Search, Channel.LINK, ConnectionState.ONLINE, RateName.LINK_SEARCHES),

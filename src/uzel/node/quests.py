@@ -68,6 +68,7 @@ class Quests:
         if quest is None or len(quest.candidates) >= MOST_CANDIDATES:
             return
         if candidate.here:
+            quest.hearsay &= candidate.node not in quest.tried
             quest.candidates = [each for each in quest.candidates if each.node != candidate.node]
         quest.candidates.append(candidate)
         if call.state is CallState.LOCATING:
@@ -90,15 +91,15 @@ class Quests:
         candidate = self._next(call, quest, now)
         if candidate is None and not quest.searched:
             quest.searched = True
-            self._search(call, quest, now, everyone=bool(quest.tried))
+            self._search(call, quest, now, everyone=bool(quest.serial))
             if not self._is_idle(call):
                 return
             candidate = self._next(call, quest, now)
         if candidate is not None:
             self._try(call, quest, candidate, now)
-        elif quest.searching:
+        elif quest.searching and (quest.hearsay or now < quest.better_by):
             self._wait_for_better(call, quest, now)
-        elif quest.tried and quest.hearsay and not quest.everyone:
+        elif quest.serial and quest.hearsay and not quest.everyone:
             quest.tries = 0
             self._search(call, quest, now, everyone=True)
             if self._is_idle(call):
@@ -144,7 +145,7 @@ class Quests:
         return candidate
 
     def _wait_for_better(self, call: CallRecord, quest: Quest, now: float) -> None:
-        if quest.candidates and quest.better_by > now:
+        if (quest.candidates or not quest.hearsay) and quest.better_by > now:
             self._context.timers.set(("calls", "better", call.number), quest.better_by)
 
     def _try(self, call: CallRecord, quest: Quest, candidate: Candidate, now: float) -> None:

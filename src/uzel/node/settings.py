@@ -31,7 +31,7 @@ class LinkSettings:
     learned_dials, giver_dials: dials to addresses that were told and never reached, in all and on one giver's word.
     redial: delays between dials of a kept node.
     told_to_node, told_to_client: addresses in one A4.
-    lists: answers to 90 for one link; beyond it they are empty.
+    lists: answers to 90 for one node or client; beyond it they are empty.
     dials: dials at the same time.
     queue: messages waiting for a link, but for relayed data.
     flow: bytes that one conversation may have waiting for a link; beyond it its client is not read.

@@ -66,12 +66,13 @@ class Switchboard:
         self._links = Links(self._context, self)
         self._finder = Finder(self._context, self._links, self, self._is_here)
         self._calls = Calls(self._context, self._registry, self._links, self._finder)
+        self._tidy_at = 0.0
         self._login_rate: RateLimiter[int] = RateLimiter(settings.logins)
         self._rates: dict[RateName, RateLimiter[int | Fingerprint]] = {
             RateName.CALLS: RateLimiter(settings.calls),
             RateName.LINK_CALLS: RateLimiter(settings.link_calls),
             RateName.LINK_SEARCHES: RateLimiter(settings.search.searches_of_link),
-            RateName.LINK_LISTS: RateLimiter(settings.links.lists),
+            RateName.LISTS: RateLimiter(settings.links.lists),
         }
 
     # -- What the shell may ask -------------------------------------------------------------------------------
@@ -182,7 +183,8 @@ class Switchboard:
             case NodeListRequest():
                 known, at_most = self._links.known, self._settings.links.told_to_client
                 client_range = range_of(client.network.partition("/")[0])
-                self._context.do(Send(connection, NodeList(known.tell(at_most, client_range, None))))
+                told = known.tell(at_most, client_range, None) if within else ()
+                self._context.do(Send(connection, NodeList(told)))
             case _:
                 raise AssertionError(f"no handler for {message}")
 
@@ -279,6 +281,15 @@ class Switchboard:
                     self._finder.due(key, now)
                 case ("calls", "better", int() as number):
                     self._calls.better_due(number, now)
+                case ("calls", "deferred", int() as connection, int() as caller, int() as callee):
+                    if (link := self._links.get(connection)) is not None:
+                        self._calls.deferred_due(link, caller, callee, now)
+        if now >= self._tidy_at:
+            self._tidy_at = now + 1.0
+            self._tidy(now)
+
+    def _tidy(self, now: float) -> None:
+        """Give back the memory of what has passed."""
         self._login_rate.forget_full(now)
         for rate in self._rates.values():
             rate.forget_full(now)

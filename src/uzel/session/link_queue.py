@@ -49,6 +49,10 @@ class LinkQueue:
         """How many pairs have something waiting behind their data."""
         return len(self._flows)
 
+    def pairs(self) -> list[Pair]:
+        """The pairs of which something waits behind their data."""
+        return list(self._flows)
+
     def put(self, message: Message) -> None:
         """Send it before all relayed data, behind what was put before."""
         self._first.append(message)

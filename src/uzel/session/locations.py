@@ -23,9 +23,9 @@ MARKS = 20_000
 class Source(IntEnum):
     """How a location came to be known; the more it is worth, the higher."""
 
-    HINT = 0
-    REQUEST = 1
+    REQUEST = 0
     """The user called from there: for our own use only."""
+    HINT = 1
     ANSWER = 2
     """The node said A8 when asked."""
     LED = 3
@@ -77,6 +77,8 @@ class Locations:
         lasts = self._bounds.hinted if source is Source.HINT else self._bounds.cached
         for location in known:
             if location.node == node:
+                if source is Source.HINT and location.source < source and not self._room_for_hint(node):
+                    return False
                 self._raise(location, source)
                 location.expires = max(location.expires, now + lasts)
                 self._by_uin.move_to_end(uin)
@@ -170,6 +172,8 @@ class Locations:
         if source > location.source:
             if location.source is Source.HINT:
                 self._count_hint(location.node, -1)
+            if source is Source.HINT:
+                self._count_hint(location.node, 1)
             location.source = source
 
     def _room_for_hint(self, node: Fingerprint) -> bool:
@@ -178,9 +182,10 @@ class Locations:
 
     def _displace(self, uin: int, known: list[Location], source: Source, now: float) -> bool:
         """Take out the least of three for a newcomer; False when the newcomer is the least."""
-        least = min(known, key=lambda each: (not self.is_bad(uin, each.node, now), each.source, each.expires))
-        if source is Source.HINT and least.source is Source.LED and not self.is_bad(uin, least.node, now):
+        others = [each for each in known if source is not Source.HINT or each.source is not Source.LED]
+        if not others:
             return False
+        least = min(others, key=lambda each: (not self.is_bad(uin, each.node, now), each.source, each.expires))
         known.remove(least)
         self._gone(least)
         return True

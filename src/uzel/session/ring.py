@@ -17,13 +17,20 @@ from functools import lru_cache
 from uzel.names import Fingerprint, NodeAddress
 
 HINT_NODES = 3
+MOST_STEPS = 1024
+"""Nodes that are looked at for the three: whoever fills one network with nodes must not make every search slow."""
 _IPV4, _IPV6, _NAME = b"\xa0", b"\xa1", b"\xa2"
 
 
 def _kind(address: NodeAddress) -> bytes:
     if ":" in address.host:
         return _IPV6
-    return _IPV4 if address.host[-1:].isdigit() else _NAME
+    return _IPV4 if _is_ipv4(address.host) else _NAME
+
+
+def _is_ipv4(host: str) -> bool:
+    """Of a canonical host: no name ends in a label of digits alone."""
+    return host.rpartition(".")[2].isdigit()
 
 
 def best_address(addresses: Iterable[NodeAddress]) -> NodeAddress | None:
@@ -37,7 +44,7 @@ def _place(host: str) -> tuple[bytes, str]:
     if ":" in host:
         packed = ipaddress.IPv6Address(host).packed
         return hashlib.sha256(_IPV6 + packed).digest(), f"6 {packed[:6].hex()}"
-    if host[-1:].isdigit():
+    if _is_ipv4(host):
         packed = ipaddress.IPv4Address(host).packed
         return hashlib.sha256(_IPV4 + packed).digest(), f"4 {packed[:3].hex()}"
     return hashlib.sha256(_NAME + host.encode("ascii")).digest(), host
@@ -81,7 +88,7 @@ class Ring:
         groups: set[str] = set()
         count = len(self._keys)
         start = bisect.bisect_left(self._keys, (hashlib.sha256(uin.to_bytes(4, "little")).digest(), 0, b""))
-        for step in range(count):
+        for step in range(min(count, MOST_STEPS)):
             node, group = self._nodes[self._keys[(start + step) % count]]
             if group not in groups:
                 groups.add(group)
