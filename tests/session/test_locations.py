@@ -88,6 +88,15 @@ def test_a_hint_displaces_the_least_of_the_others() -> None:
     assert locations.hints == 1
 
 
+def test_not_even_one_that_is_marked() -> None:
+    locations = cache()
+    for node, source in zip(N, (Source.LED, Source.ANSWER, Source.ANSWER), strict=False):
+        locations.learn(B, node, source, 0)
+    locations.mark_bad(B, N[0], 0)
+    locations.learn(B, N[3], Source.HINT, 0)
+    assert N[0] in known(locations)
+
+
 def test_a_marked_one_is_displaced_first() -> None:
     locations = cache()
     for node, source in zip(N, (Source.ANSWER, Source.HINT, Source.HINT), strict=False):
@@ -105,6 +114,24 @@ def test_what_was_called_from_is_for_our_own_use_only() -> None:
     assert locations.to_tell(B, 0) == [N[1]]
     locations.learn(B, N[0], Source.ANSWER, 1)
     assert locations.to_tell(B, 1) == [N[0], N[1]]
+
+
+@pytest.mark.parametrize("first", [Source.REQUEST, Source.HINT])
+def test_a_hint_is_told_whether_its_user_called_before_or_after(first: Source) -> None:
+    locations = cache()
+    locations.learn(B, N[0], first, 0)
+    locations.learn(B, N[0], Source.HINT if first is Source.REQUEST else Source.REQUEST, 1)
+    assert locations.to_tell(B, 1) == [N[0]]
+    assert locations.hints == 1
+
+
+def test_a_hint_about_whom_we_know_by_a_call_needs_a_place_like_any() -> None:
+    locations = cache(SMALL)
+    for uin in range(1, 4):
+        locations.learn(uin, N[0], Source.HINT, 0)
+    locations.learn(B, N[0], Source.REQUEST, 0)
+    assert not locations.learn(B, N[0], Source.HINT, 0)
+    assert (known(locations), locations.to_tell(B, 0)) == ([N[0]], [])
 
 
 def test_a_failed_one_is_dropped() -> None:
@@ -213,15 +240,16 @@ class CacheModel(RuleBasedStateMachine):
     @rule(uin=uins, node=nodes, source=st.sampled_from(Source))
     def learn(self, uin: int, node: Fingerprint, source: Source) -> None:
         before = {each.node for each in self.locations.candidates(uin, self.now) if each.source is Source.LED}
-        bad = {each for each in before if self.locations.is_bad(uin, each, self.now)}
         learned = self.locations.learn(uin, node, source, self.now)
         after = self.locations.candidates(uin, self.now)
-        assert learned == (node in {each.node for each in after})
-        assert learned or source is Source.HINT
-        if source is Source.HINT:
-            assert before - bad <= {each.node for each in after}, "a hint displaces none that led to a conversation"
+        found = [each for each in after if each.node == node]
         if learned:
-            assert next(each for each in after if each.node == node).source >= source
+            assert found[0].source >= source
+        else:
+            assert source is Source.HINT
+            assert [each.source for each in found] in ([], [Source.REQUEST])
+        if source is Source.HINT:
+            assert before <= {each.node for each in after}, "a hint displaces none that led to a conversation"
 
     @rule(uin=uins, node=nodes)
     def drop(self, uin: int, node: Fingerprint) -> None:
