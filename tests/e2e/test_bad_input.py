@@ -34,7 +34,7 @@ CASES = sorted((case for table in TABLES for case in table), key=lambda case: OR
 ELSEWHERE = {
     Reason.NODE_STOPPING: "test_node_calls.py",
     Reason.DESCRIPTORS_EXHAUSTED: "test_bad_input_process.py",
-    Reason.NODE_KEY_CHANGED: "test_links.py",
+    Reason.NODE_KEY_CHANGED: "test_links_addresses.py",
     Reason.RANGE_REFUSED: "net/test_dial.py",
 }
 """Reasons of a node whose cases need a node, or a network, of their own."""

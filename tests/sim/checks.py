@@ -148,6 +148,8 @@ class Checks(NodeWatch):
         pair = min(wish.caller, wish.callee), max(wish.caller, wish.callee)
         if self._spoilt.get(pair, -1.0) > wish.began:
             return False
+        if wish.conversation is not None and wish.conversation.troubles:  # it stood for the callee, who called anew
+            return False
         return self.world.now >= self.calm_from and wish.sessions == (caller.session, callee.session)
 
     def data_closed(self, settings: SwitchboardSettings, line: DataLine, reason: Reason | None) -> None:
@@ -218,7 +220,7 @@ class Checks(NodeWatch):
         if self._owed:
             self.fail(f"calls without an answer: {sorted(self._owed)}")
         for person in self.people.values():
-            if person.setups or person.talks:
+            if (person.setups and not person.is_rude) or person.talks:
                 self.fail(f"{person.name} is still busy with {[*person.setups, *person.talks]}")
         for node in self.nodes:
             self.look_at_rest(node, sum(person.node is node and person.home is node for person in self.people.values()))

@@ -66,6 +66,7 @@ class Wish:
     outcome: str = ""
     expected: bool = False
     sessions: tuple[int, ...] = ()
+    conversation: Conversation | None = None
     retries_all: bool = False
 
 
@@ -114,7 +115,10 @@ class PeopleChecks(Protocol):
 
 
 class Person:
-    """One user. `session` changes with every coming and going; `book` has all the others."""
+    """One user. `session` changes with every coming and going; `book` has all the others.
+
+    is_rude: it has said something out of turn, of which its own control machine knows nothing.
+    """
 
     def __init__(
         self,
@@ -136,6 +140,7 @@ class Person:
         self.node: SimNode | None = None
         self.home: SimNode | None = None
         self.session = 0
+        self.is_rude = False
         self.online_since: float | None = None
         self.setups: dict[int, SetUp] = {}
         self.talks: dict[int, Talk] = {}
@@ -232,6 +237,7 @@ class Person:
     def say(self, message: Message) -> None:
         """Send the node something out of turn."""
         if self._control is not None and self._end is not None:
+            self.is_rude = True
             self.world.tell(self.name, "says out of turn", message)
             self._control._send(message)
             self._end.flush()
@@ -373,6 +379,8 @@ class Person:
         if as_caller:
             plan = setup.wish.plan if setup.wish is not None else Plan()
             conversation = self.checks.converse(self, peer, plan)
+            if setup.wish is not None:
+                setup.wish.conversation = conversation
         is_mute = self.manners.data == "mute"
         talk = setup.talk = Talk(world, self, peer, line, conversation, is_mute=is_mute)
         world.after(path.delay * 2, self._data_connected, node, node.incarnation, talk)

@@ -76,7 +76,7 @@ def _settings(stage: Stage) -> SwitchboardSettings:
         settings = replace(settings, links=links, held_per_conversation=24_000, held_in_all=30_000)
     if stage.kind == "hostile" and chance.random() < 0.4:
         links = replace(settings.links, queue=chance.choice((60, 200)), fences=16)
-        settings = replace(settings, links=links, link_calls=Rate(60, 10), unanswered_per_link=2)
+        settings = replace(settings, links=links, link_calls=Rate(60, 10))
     if chance.random() < 0.2:
         settings = replace(settings, ring=20.0, data=5.0, every_call=100.0)
     if stage.kind == "claims" and chance.random() < 0.6:  # what was told at login is forgotten by then
