@@ -19,15 +19,15 @@ from e2e.raw_identity import identity as raw_identity
 from e2e.raw_identity import node_identity
 from e2e.raw_link import RawLink
 from uzel.client import Client
-from uzel.errors import NotTrustedError, Reason, UzelError
+from uzel.errors import NetworkError, NotTrustedError, Reason, UzelError
 from uzel.names import NodeAddress, NodeReference
 from uzel.node.config import NodeConfig
 
 
 class Liar(RawFederate):
-    """A node that says of Bob that he is here. Who calls him meets somebody else, or, if `hangs_up`, nobody."""
+    """A node that says of Bob that he is here. Who calls him meets somebody else, or is hung up on, at once or soon."""
 
-    def __init__(self, *, hangs_up: bool = False) -> None:
+    def __init__(self, hangs_up: str = "") -> None:
         self.heard: list[str] = []
         self.asked = 0
         self.uin = int(identity(BOB).uin)
@@ -38,6 +38,8 @@ class Liar(RawFederate):
         self.asked += code == 0xAA
         if code == 0xAA and self._hangs_up:
             link.send(0xAB, tail)
+            if self._hangs_up == "at once":
+                link.send(0xB8, tail)
             return True
         if code == 0xD0:
             link.send(0xB8, tail[2:10])
@@ -80,9 +82,9 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(bounded())
 
 
-@pytest.mark.parametrize("hangs_up", [False, True])
-def test_the_right_one_is_reached_past_a_node_that_claims_him(hangs_up: bool) -> None:
-    with Liar(hangs_up=hangs_up) as liar:
+@pytest.mark.parametrize("hangs_up", ["", "at once", "at the first bytes"])
+def test_the_right_one_is_reached_past_a_node_that_claims_him(hangs_up: str) -> None:
+    with Liar(hangs_up) as liar:
 
         async def story() -> None:
             async with between(liar) as (alice, far), far.online(BOB) as (bob,), serving(bob) as served:
@@ -99,10 +101,10 @@ def test_the_right_one_is_reached_past_a_node_that_claims_him(hangs_up: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("hangs_up", "error"), [(False, NotTrustedError), (True, UzelError)], ids=["someone else", "nobody"]
+    ("hangs_up", "error"), [("", NotTrustedError), ("at once", NetworkError), ("at the first bytes", NetworkError)]
 )
-def test_when_only_the_liar_has_him_it_is_told(hangs_up: bool, error: type[UzelError]) -> None:
-    with Liar(hangs_up=hangs_up) as liar:
+def test_when_only_the_liar_has_him_it_is_told(hangs_up: str, error: type[UzelError]) -> None:
+    with Liar(hangs_up) as liar:
 
         async def story() -> None:
             async with between(liar) as (alice, _):

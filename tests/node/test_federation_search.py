@@ -1,0 +1,483 @@
+"""Searches and hints: who is asked when, who is told what, and how little it may cost (D23, D24, section 5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.federation import PORT, Federation, Node, PeerLink, holders, node_and_peers
+from uzel.errors import Reason
+from uzel.names import Fingerprint, NodeAddress
+from uzel.node.limits import Rate
+from uzel.node.settings import LinkSettings, SearchSettings, SwitchboardSettings
+from uzel.wire import (
+    Address,
+    Call,
+    CallReady,
+    CallRequest,
+    FoundHere,
+    FoundInCache,
+    IncomingCall,
+    NoConversation,
+    Search,
+    Unavailable,
+)
+
+A, B, C, D = 11, 22, 33, 44
+
+
+def asked(links: list[PeerLink], uin: int = B) -> list[PeerLink]:
+    return [link for link in links if Search(uin) in link.take()]
+
+
+def hinted(links: list[PeerLink], uin: int = A) -> list[PeerLink]:
+    return [link for link in links if FoundHere(uin) in link.take()]
+
+
+def with_client(count: int, settings: SwitchboardSettings | None = None) -> tuple[Federation, Node, list[PeerLink]]:
+    world, node, links = node_and_peers(count, settings)
+    node.online(A, D)
+    for link in links:
+        link.take()
+    return world, node, links
+
+
+# -- Who is asked -------------------------------------------------------------------------------------------------
+
+
+def test_the_hint_nodes_first_and_everyone_300_milliseconds_later() -> None:
+    world, node, links = with_client(6)
+    three = [link for link in links if link in holders(links, B)]
+    others = [link for link in links if link not in three]
+    node.say(A, Call(B))
+    assert asked(links) == three
+    world.wait(0.25, step=0.05)
+    assert asked(links) == []
+    world.wait(0.1, step=0.05)
+    assert asked(links) == others
+
+
+def test_everyone_is_left_alone_when_a_hint_node_has_answered() -> None:
+    world, node, links = with_client(6)
+    node.say(A, Call(B))
+    holders(links, B)[0].say(FoundHere(B))
+    for link in links:
+        link.take()
+    world.wait(5)
+    assert asked(links) == []
+
+
+def test_no_answer_in_the_search_time() -> None:
+    world, node, links = with_client(4)
+    node.say(A, Call(B))
+    world.wait(2.75)
+    assert node.take() == []
+    world.wait(0.5)
+    assert node.take() == [(A, Unavailable(B))]
+    links[0].say(FoundHere(B))
+    assert links[0].take(CallRequest) == [], "too late for this call, known for the next"
+    node.say(A, Call(B))
+    assert links[0].take() == [CallRequest(A, B)]
+
+
+def test_everyone_is_asked_once_a_minute_for_one_user() -> None:
+    world, node, links = with_client(5)
+    three = [link for link in links if link in holders(links, B)]
+    node.say(A, Call(B))
+    world.wait(4)
+    assert asked(links) == links
+    world.wait(10)
+    node.say(A, Call(B))
+    world.wait(4)
+    assert asked(links) == three
+    world.wait(50)
+    node.say(A, Call(B))
+    world.wait(4)
+    assert asked(links) == links
+
+
+def test_the_second_question_of_a_call_counts_against_the_same_minute() -> None:
+    world, node, links = with_client(5)
+    node.say(A, Call(B))
+    world.wait(4)
+    asked(links)
+    world.wait(6)
+    links[0].say(FoundHere(B))
+    node.say(A, Call(B))
+    links[0].say(NoConversation(A, B))
+    assert asked(links) == []
+    world.wait(4)
+    assert node.take()[-1] == (A, Unavailable(B))
+
+
+def test_one_search_however_many_call_the_same_user() -> None:
+    world, node, links = with_client(3)
+    node.say(A, Call(B))
+    node.say(D, Call(B))
+    for link in links:
+        assert link.take() == [Search(B)]
+    links[0].say(FoundHere(B))
+    assert links[0].take() == [CallRequest(A, B), CallRequest(D, B)]
+    assert node.counts()["searches"] == 1
+    world.wait(4)
+    assert node.counts()["searches"] == 0
+
+
+def test_one_who_joins_a_search_is_told_what_was_found_before() -> None:
+    _, node, links = with_client(3)
+    node.say(A, Call(B))
+    links[0].say(FoundInCache(B, links[1].peer.told))
+    assert links[1].take() == [Search(B), CallRequest(A, B)]
+    node.say(D, Call(B))
+    assert links[1].take() == [CallRequest(D, B)]
+
+
+def test_nobody_is_asked_again_for_five_seconds_when_nobody_knew() -> None:
+    world, node, links = with_client(3)
+    node.say(A, Call(B))
+    world.wait(4)
+    node.take()
+    asked(links)
+    node.say(D, Call(B))
+    assert node.take() == [(D, Unavailable(B))]
+    assert asked(links) == []
+    world.wait(5)
+    node.say(D, Call(B))
+    assert asked(links) == links
+
+
+def test_who_has_just_come_online_elsewhere_is_found_all_the_same() -> None:
+    world, node, links = with_client(3)
+    node.say(A, Call(B))
+    world.wait(4)
+    node.take()
+    links[2].say(FoundHere(B))
+    node.say(A, Call(B))
+    assert CallRequest(A, B) in links[2].take()
+
+
+def test_a_hint_node_without_a_link_is_dialled_for_a_second_at_most() -> None:
+    world, node, links = with_client(1)
+    far = world.peer()
+    node.remember(far.address, far.fingerprint)
+    world.hanging.add(far.address)
+    node.say(A, Call(B))
+    assert asked(links) == links
+    assert [dial.address for _, dial in world.hung] == [far.address]
+    world.wait(0.5)
+    who, dial = world.hung[0]
+    world.answer(who, dial)
+    world.run()
+    assert Search(B) in far.link.take()
+    far.link.say(FoundHere(B))
+    assert CallRequest(A, B) in far.link.take()
+
+
+def test_a_hint_node_that_takes_longer_is_not_waited_for() -> None:
+    world, node, links = with_client(1)
+    far = world.peer()
+    node.remember(far.address, far.fingerprint)
+    world.hanging.add(far.address)
+    node.say(A, Call(B))
+    links[0].say(FoundInCache(B, Address("10.9.9.9", PORT)))  # of another range: an answer that counts for nothing
+    world.wait(1.25)
+    assert node.take() == [(A, Unavailable(B))]
+
+
+def test_with_nobody_to_ask_the_caller_hears_at_once() -> None:
+    world = Federation(None)
+    node = world.nodes[0]
+    node.online(A)
+    node.say(A, Call(B))
+    assert node.take() == [(A, Unavailable(B))]
+    assert node.is_quiet()
+
+
+def test_a_lost_link_is_not_waited_for() -> None:
+    world, node, links = with_client(2)
+    node.say(A, Call(B))
+    for link in links:
+        link.close()
+    world.wait(0.5)
+    assert node.take() == [(A, Unavailable(B))]
+
+
+# -- What is answered ---------------------------------------------------------------------------------------------
+
+
+def test_our_own_client_is_here() -> None:
+    _, node, links = with_client(2)
+    links[0].say(Search(A))
+    assert links[0].take() == [FoundHere(A)]
+    node.offline(A)
+    links[0].say(Search(A))
+    assert links[0].take() == []
+
+
+def test_a_search_is_never_passed_on() -> None:
+    world, _, links = with_client(3)
+    links[0].say(Search(B))
+    world.wait(3)
+    assert asked(links) == []
+
+
+def test_what_led_to_a_conversation_is_told_and_an_answer_alone_is_not() -> None:
+    world, node, links = with_client(3)
+    there = world.peer()
+    node.remember(there.address, there.fingerprint)
+    node.say(A, Call(B))
+    links[0].say(FoundInCache(B, there.told))
+    assert CallRequest(A, B) in there.link.take()
+    links[1].take()
+    links[1].say(Search(B))
+    assert links[1].take() == [], "hearsay is not passed on"
+    there.link.say(CallReady(A, B))
+    links[1].say(Search(B))
+    assert links[1].take() == [FoundInCache(B, there.told)]
+
+
+def test_whom_somebody_called_from_is_known_for_our_own_use_only() -> None:
+    _, node, links = with_client(2)
+    links[0].say(CallRequest(B, A))
+    links[0].say(NoConversation(B, A))
+    node.take()
+    links[1].say(Search(B))
+    assert links[1].take() == []
+    links[0].take()
+    node.say(A, Call(B))
+    assert links[0].take() == [CallRequest(A, B)]
+
+
+def test_an_unproven_address_is_told_to_nobody() -> None:
+    world, _, links = with_client(1)
+    hidden = world.peer()
+    link = hidden.dials(world.nodes[0])  # it announced nothing
+    link.say(FoundHere(B))
+    links[0].say(Search(B))
+    assert links[0].take() == []
+
+
+def test_what_was_said_of_others_is_forgotten_when_the_user_is_here() -> None:
+    _, node, links = with_client(2)
+    links[0].say(FoundHere(B))
+    node.online(B)
+    assert node.counts()["locations"] == 0
+    links[0].say(FoundHere(B))
+    assert node.counts()["locations"] == 0
+    node.say(A, Call(B))
+    assert (B, IncomingCall(A)) in node.take()
+
+
+def test_zero_is_nobody() -> None:
+    _, node, links = with_client(1)
+    links[0].say(FoundHere(0), Search(0))
+    assert (links[0].take(), node.counts()["locations"]) == ([], 0)
+
+
+@pytest.mark.parametrize("host", ["198.51.1.1", "10.0.0.1", "0.0.0.0", "a..b"])
+def test_an_unasked_answer_is_ignored(host: str) -> None:
+    world, node, links = with_client(1)
+    links[0].say(FoundInCache(B, Address(host, PORT)))
+    world.wait(2)
+    assert (links[0].is_open, node.counts()["locations"]) == (True, 0)
+    assert len(node.told.dialled) == 1
+    assert node.board.stats["answers_ignored"] == 1
+
+
+def test_one_answer_for_each_question() -> None:
+    world, node, links = with_client(2)
+    node.say(A, Call(B))
+    for number in range(10):
+        links[0].say(FoundInCache(B, Address(f"30.0.0.{number}", PORT)))
+    world.wait(3)
+    assert {each.host for each in node.told.dialled if each.host.startswith("30")} == {"30.0.0.0"}
+
+
+def test_an_answer_that_names_ourselves_counts_for_nothing() -> None:
+    world, node, links = with_client(1)
+    node.board._links.known.note_own(node.address)
+    node.say(A, Call(B))
+    links[0].say(FoundInCache(B, Address(node.address.host, PORT)))
+    world.wait(0.5)
+    assert node.take() == [(A, Unavailable(B))]
+    assert len(node.told.dialled) == 1
+
+
+def test_a_stopping_node_answers_no_search() -> None:
+    world, node, links = with_client(1)
+    node.board.drain(world.now)
+    links[0].say(Search(A))
+    assert links[0].take() == []
+
+
+# -- Hints --------------------------------------------------------------------------------------------------------
+
+
+def test_hints_at_login_and_every_25_minutes() -> None:
+    world, node, links = node_and_peers(6)
+    three = [link for link in links if link in holders(links, A)]
+    node.online(A)
+    assert hinted(links) == three
+    world.wait(1490, step=10)
+    assert hinted(links) == []
+    world.wait(20, step=5)
+    assert hinted(links) == three
+    node.offline(A)
+    world.wait(3000, step=10)
+    assert hinted(links) == []
+
+
+@pytest.mark.parametrize(("random", "minutes"), [(0.0, 20), (0.999, 30)])
+def test_hints_are_sent_again_a_fifth_earlier_or_later(random: float, minutes: int) -> None:
+    world, node, links = node_and_peers(1)
+    node.random = random
+    node.online(A)
+    hinted(links)
+    world.wait(minutes * 60 - 15, step=5)
+    assert hinted(links) == []
+    world.wait(30, step=5)
+    assert hinted(links) == links
+
+
+def test_a_newcomer_among_the_three_is_told_and_no_other() -> None:
+    world, node, links = with_client(4)
+    newcomers: list[PeerLink] = []
+    while not newcomers or newcomers[-1] not in holders(links + newcomers, A):
+        newcomers.append(world.peer().known_to(node))
+    for link in links + newcomers:
+        link.take()
+    world.wait(11)
+    assert [link for link in links + newcomers if FoundHere(A) in link.take()] == [newcomers[-1]]
+
+
+def test_a_hint_node_that_cannot_be_reached_is_tried_again_after_a_minute() -> None:
+    world, node, _ = node_and_peers(1)
+    far = world.peer()
+    node.remember(far.address, far.fingerprint)
+    world.hanging.add(far.address)
+    node.online(A)
+    who, dial = world.hung.pop()
+    world.hanging.clear()
+    world.unreachable.add(far.address)
+    world.answer(who, dial)
+    world.run()
+    world.unreachable.clear()
+    world.wait(75)
+    assert FoundHere(A) in far.links[0].heard
+
+
+def test_a_hint_lasts_an_hour() -> None:
+    world, node, links = with_client(2)
+    links[0].say(FoundHere(B))
+    world.wait(3590, step=10)
+    links[1].take()
+    links[1].say(Search(B))
+    assert FoundInCache(B, links[0].peer.told) in links[1].take()
+    world.wait(20, step=10)
+    links[1].say(Search(B))
+    assert FoundInCache(B, links[0].peer.told) not in links[1].take()
+    assert node.counts()["locations"] == 0
+
+
+def test_one_node_has_so_many_hints_and_all_have_their_share() -> None:
+    settings = SwitchboardSettings(search=SearchSettings(cache=20, hint_share=0.5, hints_per_link=6))
+    _, node, links = with_client(3, settings)
+    for number in range(20):
+        links[0].say(FoundHere(1000 + number))
+    assert node.counts()["locations"] == 6
+    for number in range(20):
+        links[1].say(FoundHere(2000 + number))
+    assert node.counts()["locations"] == 10
+    assert node.board.stats["hints_refused"] == 30
+
+
+# -- Budgets ------------------------------------------------------------------------------------------------------
+
+
+def test_searches_of_a_client_are_bounded() -> None:
+    _, node, links = with_client(1, SwitchboardSettings(search=SearchSettings(searches_of_client=Rate(60, 2))))
+    for number in range(4):
+        node.say(A, Call(1000 + number))
+    assert node.take() == [(A, Unavailable(1002)), (A, Unavailable(1003))]
+    assert len(links[0].take(Search)) == 2
+    assert Reason.SEARCH_RATE in node.reasons()
+    node.say(D, Call(1002))
+    assert len(links[0].take(Search)) == 1, "another client's is another's"
+
+
+def test_questions_of_a_node_beyond_its_rate_are_ignored() -> None:
+    world, node, links = with_client(2, SwitchboardSettings(search=SearchSettings(searches_of_link=Rate(60, 2))))
+    links[0].say(Search(A), Search(A), Search(A))
+    assert links[0].take() == [FoundHere(A)] * 2
+    again = links[0].peer.dials(node)
+    again.say(Search(A))
+    assert again.take() == [], "another link is no other node"
+    links[1].say(Search(A))
+    assert links[1].take() == [FoundHere(A)]
+    world.wait(1)
+    links[0].say(Search(A))
+    assert links[0].take() == [FoundHere(A)]
+
+
+def test_requests_of_a_node_beyond_its_rate_are_answered_no() -> None:
+    _, node, links = with_client(2, SwitchboardSettings(link_calls=Rate(60, 2)))
+    links[0].say(CallRequest(B, A), CallRequest(C, A), CallRequest(B, D))
+    assert links[0].take() == [NoConversation(B, D)]
+    assert Reason.LINK_CALL_RATE in node.reasons()
+    links[1].say(CallRequest(B, D))
+    assert (D, IncomingCall(B)) in node.take()
+
+
+def test_one_node_rings_at_a_callee_so_often_only_whatever_its_links() -> None:
+    _, node, links = with_client(2)
+    second = links[0].peer.dials(node)
+    for number in range(10):
+        links[0].say(CallRequest(1000 + number, A))
+        second.say(CallRequest(2000 + number, A))
+    assert len(node.take()) == 8
+    assert len(links[0].take(NoConversation)) + len(second.take(NoConversation)) == 12
+    links[1].say(CallRequest(B, A))
+    assert node.take() == [(A, IncomingCall(B))]
+
+
+@pytest.mark.parametrize(("caller", "callee"), [(B, 0), (0, A), (A, A), (B, C)])
+def test_a_request_that_cannot_be_is_answered_no(caller: int, callee: int) -> None:
+    _, node, links = with_client(1)
+    links[0].say(CallRequest(caller, callee))
+    assert links[0].take() == [NoConversation(caller, callee)]
+    assert (node.take(), node.counts()["calls"], node.counts()["fences"]) == ([], 0, 0)
+
+
+def test_what_is_remembered_of_users_nobody_knows_is_bounded() -> None:
+    settings = SwitchboardSettings(
+        search=SearchSettings(searches_of_client=Rate(100_000, 100_000)),
+        calls=Rate(1_000_000, 1_000_000),
+        unanswered_per_caller=100_000,
+        links=LinkSettings(queue=100_000),
+    )
+    world, node, links = with_client(0, settings)
+    link = world.peer().dials(node)
+    for number in range(300):
+        node.board.client_message(A, Call(1000 + number), world.now)
+    world.run()
+    assert len(link.take(Search)) == 300
+    world.wait(4)
+    assert node.is_quiet()
+    assert links == []
+    assert len(node.take()) == 300
+
+
+def test_a_location_is_by_key_and_not_by_address() -> None:
+    """The node moved: its key is what counts, its new address is met before it is told."""
+    world, node, links = with_client(2)
+    mover = world.peer()
+    first = mover.dials(node, announces=PORT)
+    world.wait(2)
+    first.say(FoundHere(B))
+    first.close()
+    mover.address, mover.host = NodeAddress("198.51.240.1", PORT), "198.51.240.1"
+    mover.dials(node, announces=PORT)
+    world.wait(2)
+    node.say(A, Call(B))
+    assert any(CallRequest(A, B) in link.heard for link in mover.links)
+    assert mover.fingerprint != Fingerprint(bytes(32))
+    assert all(CallRequest(A, B) not in link.heard for link in links)
