@@ -186,7 +186,10 @@ class Node(Started):
         return [link["fingerprint"] for link in self.status()["links"] if link["direction"] == "dialled"]
 
     def waits_linked(self, *others: Node) -> None:
-        self.waits_until("the links", lambda: self.is_linked(*others))
+        """Wait until both sides of each link know it: the dialler does first."""
+        self.waits_until("the nodes are linked", lambda: self.is_linked(*others))
+        for other in others:
+            other.waits_until("the link is known", lambda other=other: other.is_linked(self))  # type: ignore[misc]  # bound now
 
     def logged(self, reason: str) -> list[dict[str, Any]]:
         """The lines of its log with this reason."""

@@ -75,6 +75,10 @@ class Told:
     dialled: list[NodeAddress] = field(default_factory=list)
     dialled_at: list[float] = field(default_factory=list)
 
+    def has_bridged(self, connection: int) -> bool:
+        """It belongs to a conversation over a link, which has not ended it."""
+        return connection in self.bridged and connection not in self.ended and connection not in self.closed
+
 
 class Node:
     """One switchboard with its name, its key and its address. `random` is what chance says."""
@@ -355,6 +359,19 @@ class Federation:
             for node in self.nodes:
                 node.board.on_timeout(self.now)
             self.run()
+            self.come_to_rest()
+
+    def come_to_rest(self) -> None:
+        """What became due while the last was dealt with is due now; but nothing may be due for ever."""
+        for node in self.nodes:
+            for _ in range(50):
+                deadline = node.board.deadline()
+                if deadline is None or deadline > self.now:
+                    break
+                node.board.on_timeout(self.now)
+                self.run()
+            else:
+                raise AssertionError("a deadline that is never met")
 
     def run(self) -> None:
         """Carry out everything until nothing is left to do."""
@@ -372,6 +389,8 @@ class Federation:
             case Send():
                 told.sent.append((effect.connection, effect.message))
             case Close(connection=connection, reason=reason):
+                assert connection not in told.closed or connection < 1000, "closed once"
+                assert connection not in told.ended
                 told.closed[connection] = reason
                 self._close(connection)
             case Hold():
@@ -383,12 +402,16 @@ class Federation:
             case Bridge():
                 told.bridged.append(effect.connection)
             case Write(connection=connection, data=data):
+                assert told.has_bridged(connection)
                 told.written[connection] = told.written.get(connection, b"") + data
             case EndData():
+                assert told.has_bridged(effect.connection)
                 told.ended.append(effect.connection)
             case Pause():
+                assert told.has_bridged(effect.connection)
                 told.paused.add(effect.connection)
             case Resume():
+                assert told.has_bridged(effect.connection)
                 told.paused.discard(effect.connection)
             case Dial():
                 self.dial(node, effect)

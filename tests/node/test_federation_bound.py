@@ -311,6 +311,31 @@ def test_a_challenger_while_our_own_user_calls_again() -> None:
     assert node.take() == [(A, Unavailable(B))]
 
 
+def test_whose_own_call_gives_way_to_the_one_it_accepted_is_not_told_that_it_failed() -> None:
+    """A calls B, whose old control connection here is half-open; B calls A from its new node. D14: A accepts."""
+    _, node, (link,) = node_and_peers()
+    node.online(A, B)
+    node.say(A, Call(B))
+    link.say(CallRequest(B, A))
+    node.say(A, Accept(B))
+    node.data(B, A)
+    assert CallReady(B, A) in link.take()
+    assert (A, Unavailable(B)) not in node.take(), "a client that accepted takes a 05 for the end of this call"
+    assert node.counts()["calls"] == 0
+
+
+def test_a_challenger_while_our_own_call_is_ready_elsewhere() -> None:
+    _, node, link, other = asked()
+    link.say(CallReady(A, B))
+    other.say(CallRequest(B, A))
+    assert node.take() == [(A, Ready(B)), (A, IncomingCall(B))]
+    node.say(A, Accept(B))
+    node.data(B, A)
+    assert CallReady(B, A) in other.take()
+    assert node.take() == []
+    assert link.take() == [NoConversation(A, B)]
+
+
 # -- Ends that name their call ---------------------------------------------------------------------------------------
 
 

@@ -347,3 +347,63 @@ def test_refused_by_our_user_after_all() -> None:
     refuse(node, C, B)
     assert NoConversation(B, C) in link.take()
     assert node.take()[-1] == (C, Unavailable(B)), "its own wish came to nothing as well"
+
+
+def settle(world: Federation, node: Node) -> None:
+    """Whatever rings is left to ring out."""
+    world.wait(200, step=1)
+    assert node.is_quiet()
+
+
+def test_the_callee_comes_online_here_while_its_crossing_call_waits() -> None:
+    world, node, _, _ = crossing()
+    node.online(B)
+    assert (B, IncomingCall(A)) in node.take()
+    settle(world, node)
+    node.say(A, Call(B))
+    assert (B, IncomingCall(A)) in node.take()
+    settle(world, node)
+
+
+def test_the_callee_calls_from_here_while_its_crossing_call_waits_and_ours_is_ready() -> None:
+    world, node, first, _ = crossing()
+    first.say(CallReady(A, B))
+    node.online(B)
+    node.take()
+    node.say(B, Call(A))
+    assert (A, IncomingCall(B)) in node.take()
+    settle(world, node)
+
+
+def test_the_callee_calls_from_here_while_ours_is_ready_elsewhere() -> None:
+    """Every 03 is answered: the call that another node claims to have brought to its callee ends."""
+    world, node, link = lower()
+    node.online(C)
+    link.say(FoundHere(B))
+    link.say(CallReady(A, B))
+    node.online(B)
+    node.take()
+    node.say(B, Call(A))
+    assert node.take() == [(A, Unavailable(B)), (A, IncomingCall(B))]
+    assert NoConversation(A, B) in link.take()
+    node.say(A, Accept(B))
+    node.data(B, A)
+    assert node.take() == [(B, Ready(A))]
+    settle(world, node)
+
+
+def test_a_third_node_asks_for_the_pair_while_a_crossing_call_waits() -> None:
+    world, node, _, _ = crossing()
+    third = world.peer().known_to(node)
+    third.say(CallRequest(B, A))
+    assert (A, IncomingCall(B)) in node.take()
+    settle(world, node)
+
+
+def test_our_user_calls_again_while_a_crossing_call_waits() -> None:
+    world, node, first, _ = crossing()
+    first.say(CallReady(A, B))
+    data = node.data(A, B)
+    node.say(A, Call(B))
+    assert node.told.ended == [data]
+    settle(world, node)

@@ -51,7 +51,7 @@ def stands(link: PeerLink) -> bool:
 def test_what_a_dialler_says_first() -> None:
     world = Federation(None)
     link = world.peer().known_to(world.nodes[0])
-    assert [type(message) for message in link.heard[:2]] == [NodeAnnouncement, NodeListRequest]
+    assert isinstance(link.heard[1], NodeListRequest)
     assert link.heard[0] == NodeAnnouncement(PORT)
 
 
@@ -88,6 +88,21 @@ def test_messages_of_a_closed_link_are_of_nobody() -> None:
     node.board.link_message(link.connection, CallRequest(B, A), world.now)
     assert node.board.link_output(link.connection, world.now) is None
     assert node.take() == []
+
+
+def test_nothing_is_left_of_a_lost_link() -> None:
+    world = Federation(None)
+    node = world.nodes[0]
+    link = world.peer().dials(node)
+    node.online(A)
+    data = called_by(link, B, node, A)
+    world.hold_back(link.connection)
+    node.bring(data, b"x")
+    node.end(data)
+    node.offline(A)
+    link.close()
+    assert (node.counts()["links"], node.counts()["timers"]) == (0, 0)
+    assert node.is_quiet()
 
 
 # -- Which is used ------------------------------------------------------------------------------------------------
@@ -288,6 +303,24 @@ def test_a_link_that_stood_long_is_dialled_again_soon() -> None:
     node.told.dialled.clear()
     world.wait(1.5)
     assert node.told.dialled == [link.peer.address]
+
+
+def test_a_failure_now_and_then_does_not_lock_a_node_out() -> None:
+    """One that is not kept: weeks of rare failures, each followed by a link, leave no long delay behind."""
+    world, node, _ = node_and_peers(1, settings(kept=0))
+    node.online(A)
+    there = world.peer()
+    node.remember(there.address, there.fingerprint)
+    world.wait(160, step=10)
+    for number in range(8):
+        world.unreachable.add(there.address)
+        node.say(A, Call(B + number))
+        world.unreachable.clear()
+        world.wait(2)
+        opened = len(there.links)
+        node.say(A, Call(1000 + number))
+        assert len(there.links) > opened, "two seconds later it is dialled"
+        world.wait(150, step=10)
 
 
 def test_delays_are_jittered_by_half() -> None:

@@ -378,6 +378,13 @@ def test_a_hint_lasts_an_hour() -> None:
     assert node.counts()["locations"] == 0
 
 
+def test_a_hint_holds_although_its_user_calls_from_there() -> None:
+    _, _, links = with_client(2)
+    links[0].say(FoundHere(B), CallRequest(B, A))
+    links[1].say(Search(B))
+    assert FoundInCache(B, links[0].peer.told) in links[1].take()
+
+
 def test_one_node_has_so_many_hints_and_all_have_their_share() -> None:
     settings = SwitchboardSettings(search=SearchSettings(cache=20, hint_share=0.5, hints_per_link=6))
     _, node, links = with_client(3, settings)

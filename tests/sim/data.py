@@ -16,6 +16,9 @@ from uzel.wire import DataHello
 MOST_READ = 65_524
 """Bytes handed over at a time, at most: what one D0 carries."""
 
+WINDOW = 16384
+"""Bytes that fly, or lie unread, on a client's data connection, at most."""
+
 
 class Stream:
     """One direction. on_data, on_end: at the reader. on_drained: at the writer, when nothing is unsent any more.

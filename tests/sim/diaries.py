@@ -150,6 +150,18 @@ def _slow(stage: Stage) -> None:
     _calls(stage, 4, 30.0)
 
 
+def _busy(stage: Stage) -> None:
+    """Much at once over one slow link, and small texts beside it."""
+    chance = stage.chance
+    bulk = Plan(
+        caller_sends=24_000, callee_sends=24_000, record=chance.choice((1000, 4000)), ends=chance.random() < 0.5
+    )
+    for _ in range(5):
+        _call(stage, 1.0, replace(bulk, how=chance.choice(("sent", "received")), ends=chance.random() < 0.5))
+    for _ in range(4):
+        _call(stage, 4.0, replace(_plan(stage, 10), record=200))
+
+
 def _moves(stage: Stage) -> None:
     _calls(stage, 8, 60.0)
     for _ in range(stage.chance.choice((1, 3, 5))):
@@ -212,7 +224,7 @@ def _hostile(stage: Stage) -> None:
 
 
 def _mixed(stage: Stage) -> None:
-    for diary in stage.chance.sample((_again, _calm, _glare, _slow, _moves, _faults, _hostile), 3):
+    for diary in stage.chance.sample((_again, _calm, _glare, _slow, _busy, _moves, _faults, _hostile), 3):
         diary(stage)
 
 
@@ -221,6 +233,7 @@ DIARIES: dict[str, Callable[[Stage], None]] = {
     "again": _again,
     "glare": _glare,
     "slow": _slow,
+    "busy": _busy,
     "moves": _moves,
     "faults": _faults,
     "claims": _claims,

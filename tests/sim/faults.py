@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from uzel.node.call_record import CallRecord, pair_of
+from uzel.node.effects import Pause
 from uzel.node.link import Link
 from uzel.node.switchboard import Switchboard
 from uzel.session.calls import CallState
-from uzel.session.link_queue import Pair
-from uzel.wire import RelayedData
+from uzel.wire import Message, NoConversation, RelayedData
 
 
 class LastDataDropped(Switchboard):
@@ -22,21 +22,16 @@ class LastDataDropped(Switchboard):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        plant(self._links, "end_pair", self._end_pair)
+        plant(self._links, "output", self._output)
 
-    @staticmethod
-    def _end_pair(
-        sound: Callable[..., None], link: Link, named: Pair, pair: Pair, now: float, *, after_data: bool = False
-    ) -> None:
-        flow = link.queue._flows.get(pair)
-        last = flow.messages[-1] if flow is not None else None
-        if after_data and flow is not None and isinstance(last, RelayedData):
-            flow.messages.pop()
-            flow.bytes -= len(last.data)
-            link.queue.bytes -= len(last.data)
-            if not flow.messages:
-                del link.queue._flows[pair]
-        sound(link, named, pair, now, after_data=after_data)
+    def _output(self, sound: Callable[..., Message | None], connection: int, now: float) -> Message | None:
+        message = sound(connection, now)
+        link = self._links.get(connection)
+        if isinstance(message, RelayedData) and link is not None:
+            flow = link.queue._flows.get(pair_of(message.sender, message.recipient))
+            if flow is not None and isinstance(flow.messages[0], NoConversation):
+                return sound(connection, now)
+        return message
 
 
 class WrongPair(Switchboard):
@@ -113,6 +108,40 @@ class OtherLinkObeyed(Switchboard):
         sound(call.link if call is not None and call.link is not None else link, one, other, now)
 
 
+class HeldForEver(Switchboard):
+    """What a client does not take is kept, however much it is."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        plant(self._calls.streams, "_enforce", lambda sound, stream, now: None)
+
+
+class NeverPaused(Switchboard):
+    """A client is read however much of it waits for the link."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        plant(self._calls.streams, "received", self._received)
+
+    def _received(self, sound: Callable[..., None], connection: int, data: bytes) -> None:
+        sound(connection, data)
+        self._context.effects = [each for each in self._context.effects if not isinstance(each, Pause)]
+
+
+class Unfair(Switchboard):
+    """The conversation that was served last is served next."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        plant(self._links, "output", self._output)
+
+    def _output(self, sound: Callable[..., Message | None], connection: int, now: float) -> Message | None:
+        link = self._links.get(connection)
+        if link is not None and link.queue._flows:
+            link.queue._flows.move_to_end(next(reversed(link.queue._flows)), last=False)
+        return sound(connection, now)
+
+
 FAULTS: dict[str, type[Switchboard]] = {
     "the last D0 dropped before B8": LastDataDropped,
     "D0 to the wrong pair": WrongPair,
@@ -121,6 +150,9 @@ FAULTS: dict[str, type[Switchboard]] = {
     "the fence left out": NoFence,
     "a leaked call": LeakedCall,
     "B8 obeyed from another link": OtherLinkObeyed,
+    "no bound on held bytes": HeldForEver,
+    "a client never paused": NeverPaused,
+    "no turns among conversations": Unfair,
 }
 
 

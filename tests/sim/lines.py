@@ -160,7 +160,7 @@ class LinkEnd:
         self.is_open = True
         self.out: Lane[Message | None] = Lane(clock, path, self._deliver, buffer)
         self.waits: dict[tuple[int, int], int] = {}
-        """For the checkers: how many frames of others each pair has let go before it."""
+        """For the checkers: how many frames of others may still go before each waiting pair's next."""
 
     @staticmethod
     def pair(clock: Clock, path: Path, buffer: int, names: tuple[str, str]) -> tuple[LinkEnd, LinkEnd]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NoReturn
 
-from sim.data import DataLine
+from sim.data import WINDOW, DataLine
 from sim.lines import LinkEnd
 from sim.shell import SimNode
 from sim.story import Violation
@@ -66,7 +66,7 @@ class NodeWatch:
             queue = link.queue
             if len(queue) > settings.links.queue or len(link.fences) > settings.links.fences:
                 self.fail(f"{node.name} keeps {len(queue)} messages and {len(link.fences)} fences for a link")
-            if queue.bytes and queue.bytes > queue.flows * (settings.links.flow + 65_524):
+            if queue.bytes and queue.bytes > queue.flows * (settings.links.flow + WINDOW + 64):
                 self.fail(f"{node.name} keeps {queue.bytes} bytes of {queue.flows} conversations for a link")
         self._steps += 1
         if self._steps % 16 == 0:
@@ -92,19 +92,22 @@ class NodeWatch:
             self._look_at_told(node, end, message.address)
 
     def _look_at_turns(self, node: SimNode, end: LinkEnd, message: RelayedData) -> None:
-        """Nobody waits for more than one frame of each other conversation (D25)."""
+        """Nobody waits for more than one frame of each conversation that was there before it (D25)."""
         link = node.board._links.get(end.id)
         flows = link.queue._flows if link is not None else {}
         if not flows and not end.waits:
             return
         mine = pair_of(message.sender, message.recipient)
         end.waits.pop(mine, None)
-        for pair in flows:
-            if pair != mine:
-                end.waits[pair] = waited = end.waits.get(pair, 0) + 1
-                if waited > len(flows) + 1:
-                    self.fail(f"{node.name} lets {pair} wait for {waited} frames of others")
-        for pair in [pair for pair in end.waits if pair not in flows]:
+        for pair, flow in flows.items():
+            if pair != mine and isinstance(flow.messages[0], RelayedData):
+                left = end.waits.get(pair, len(flows) + 1) - 1
+                if left < 0:
+                    self.fail(f"{node.name} lets {pair} wait for more than a frame of each other conversation")
+                end.waits[pair] = left
+            else:
+                end.waits.pop(pair, None)
+        for pair in end.waits.keys() - flows.keys():
             del end.waits[pair]
 
     def _look_at_told(self, node: SimNode, end: LinkEnd, address: Address) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sim.data import DataLine
+from sim.data import WINDOW, DataLine
 from sim.lines import MachineEnd
 from sim.shell import SimNode
 from sim.talk import Conversation, Plan, Talk
@@ -34,7 +34,6 @@ MOST_TRIES = 4
 """The call, and three more when somebody else answers (D20)."""
 LAPSE = 20.0
 """Seconds in which a node may still hold a call that was given up (D15)."""
-WINDOW = 16384
 
 
 @dataclass(frozen=True, slots=True)

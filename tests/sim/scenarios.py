@@ -17,6 +17,7 @@ KINDS = {
     "again": 16,
     "glare": 8,
     "slow": 6,
+    "busy": 8,
     "moves": 10,
     "faults": 14,
     "claims": 10,
@@ -26,7 +27,7 @@ KINDS = {
 """How often each kind of run is chosen."""
 RECOVERS = frozenset({"moves", "faults", "hostile", "mixed"})
 """Kinds of run after which, all being well again, everybody must get through to everybody."""
-MESHES = frozenset({"calm", "again", "glare", "slow"})
+MESHES = frozenset({"calm", "again", "glare", "slow", "busy"})
 REST = 190.0
 """Seconds after the last thing that happened until all must be quiet: every call, and the ends of conversations."""
 WELL_AGAIN = 75.0

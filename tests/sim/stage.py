@@ -50,6 +50,10 @@ def lay_paths(stage: Stage) -> None:
     chance, world = stage.chance, stage.world
     world.link_buffer = chance.choice((1500, 4096, 16384, 65536))
     slowest = chance.choice((40_000, 200_000, 2_000_000))
+    fastest = 2_000_000
+    if stage.kind == "busy":
+        slowest = fastest = 50_000
+        world.link_buffer = 1500
 
     def new_path(one: str, other: str) -> Path:
         if one.startswith("u") or other.startswith("u"):
@@ -60,7 +64,7 @@ def lay_paths(stage: Stage) -> None:
             world.random,
             delay=chance.choice((0.001, 0.02, 0.15)),
             jitter=chance.choice((0.0, 0.5, 3.0)),
-            rate=chance.choice((slowest, 2_000_000)),
+            rate=chance.choice((slowest, fastest)),
             spike=chance.choice((0.0, 0.02)),
         )
 
@@ -92,7 +96,7 @@ def _settings(stage: Stage) -> SwitchboardSettings:
 def make_nodes(stage: Stage, switchboard: Build) -> None:
     chance, world, checks = stage.chance, stage.world, stage.checks
     settings = _settings(stage)
-    count = chance.choice((2, 2, 3, 3, 4)) if stage.kind != "claims" else chance.choice((2, 3))
+    count = chance.choice({"claims": (2, 3), "busy": (2,)}.get(stage.kind, (2, 2, 3, 3, 4)))
     for number in range(1, count + 1):
         hosts = [f"20.{number}.1.1"]
         if chance.random() < 0.2:
@@ -123,8 +127,9 @@ def _peers(nodes: list[SimNode], number: int, shape: str) -> list[SimNode]:
 
 def make_people(stage: Stage) -> None:
     chance, world, checks = stage.chance, stage.world, stage.checks
-    few = stage.kind in {"again", "glare", "claims"}
-    uins = chance.sample(range(1, 500), chance.choice((2, 3, 4)) if few else chance.choice((3, 4, 5, 6)))
+    few = stage.kind in {"again", "glare", "claims", "busy"}
+    count = 6 if stage.kind == "busy" else chance.choice((2, 3, 4)) if few else chance.choice((3, 4, 5, 6))
+    uins = chance.sample(range(1, 500), count)
     for number, uin in enumerate(uins):
         manners = Manners("accept", chance.choice((0.0, 0.05, 0.5, 3.0)))
         if not few and chance.random() < 0.25:
