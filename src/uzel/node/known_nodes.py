@@ -235,7 +235,8 @@ class KnownNodes:
         known.failures = 0
         known.last_error = None
         known.reached = range_of(host)
-        self._prove(known, node)
+        if self._nodes.get(known.address) is known:  # else it gave way while it was dialled
+            self._prove(known, node)
 
     def failed(self, known: KnownNode, reason: Reason, now: float) -> bool:
         """It could not be met. True when it is forgotten for that."""
