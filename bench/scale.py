@@ -37,7 +37,7 @@ PLAIN_SECONDS = 600.0
 PEERS = 3
 """Nodes that each is configured with."""
 NEVER = 1e9
-SETTINGS = SwitchboardSettings(links=LinkSettings(ping_idle=NEVER, silence=NEVER, told_to_node=8))
+SETTINGS = SwitchboardSettings(links=LinkSettings(ping_idle=NEVER, silence=NEVER, told_to_node=32))
 """The defaults, but for keepalive and the length of node lists: both would only take the simulation's time."""
 
 Result = dict[str, Figures]
@@ -71,7 +71,7 @@ def simulate(
     *,
     settings: SwitchboardSettings = SETTINGS,
     habits: Habits | None = None,
-    warm_up: float = 200.0,
+    warm_up: float = 300.0,
     has_met: bool = True,
 ) -> Result:
     """One run, in simulated seconds. The people log in within `warm_up`, and call for as long before it counts."""

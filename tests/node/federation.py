@@ -7,7 +7,6 @@ other nodes of which the story itself says every word, so that they may be slow,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -191,7 +190,7 @@ class PeerLink:
     def close(self) -> None:
         """The connection is lost."""
         self.is_open = False
-        self.peer.world.forget(self.connection)
+        self.peer.world.peer_links.pop(self.connection, None)
         self.node.board.link_closed(self.connection, Reason.CONNECTION_LOST, self.peer.world.now)
         self.peer.world.run()
 
@@ -212,7 +211,6 @@ class Peer:
 
     @property
     def link(self) -> PeerLink:
-        """The newest."""
         return self.links[-1]
 
     @property
@@ -221,21 +219,21 @@ class Peer:
 
     def dials(self, node: Node, *, announces: int | None = None) -> PeerLink:
         """It dials the node; a 68 is its first message, or A2."""
-        connection = self.world.connection()
-        link = PeerLink(self, node, connection)
-        self.links.append(link)
-        self.world.peer_links[connection] = link
-        node.board.link_accepted(connection, self.host, self.fingerprint, self.world.now)
+        link = self._new_link(node)
+        node.board.link_accepted(link.connection, self.host, self.fingerprint, self.world.now)
         self.world.run()
         link.say(Ping(b"zz") if announces is None else NodeAnnouncement(announces))
         return link
 
     def dialled(self, node: Node, dial: int) -> None:
-        connection = self.world.connection()
-        link = PeerLink(self, node, connection)
+        link = self._new_link(node)
+        node.board.link_dialled(link.connection, dial, self.host, self.fingerprint, self.world.now)
+
+    def _new_link(self, node: Node) -> PeerLink:
+        link = PeerLink(self, node, self.world.connection())
         self.links.append(link)
-        self.world.peer_links[connection] = link
-        node.board.link_dialled(connection, dial, self.host, self.fingerprint, self.world.now)
+        self.world.peer_links[link.connection] = link
+        return link
 
     def known_to(self, node: Node) -> PeerLink:
         """The node dials it as configured."""
@@ -284,7 +282,7 @@ class Federation:
 
     def answer(self, node: Node, effect: Dial) -> None:
         """The dial finds whoever is there."""
-        found: Iterable[Node | Peer] = (*self.nodes, *self.peers)
+        found: list[Node | Peer] = [*self.nodes, *self.peers]
         there = next((each for each in found if each.address == effect.address), None)
         if there is None or effect.address in self.unreachable:
             node.board.dial_failed(effect.dial, Reason.NODE_UNREACHABLE, self.now)
@@ -302,9 +300,6 @@ class Federation:
         node.board.link_closed(connection, Reason.CONNECTION_LOST, self.now)
         self.run()
 
-    def forget(self, connection: int) -> None:
-        self.peer_links.pop(connection, None)
-
     def _close(self, connection: int) -> None:
         if (link := self.peer_links.pop(connection, None)) is not None:
             link.is_open = False
@@ -313,6 +308,10 @@ class Federation:
             other, theirs = end
             self._ends.pop(theirs, None)
             other.board.link_closed(theirs, None, self.now)
+
+    def stands(self, connection: int) -> bool:
+        """The link of this end is there."""
+        return connection in self._ends or connection in self.peer_links
 
     def hold_back(self, connection: int) -> None:
         self.stopped.add(connection)
@@ -338,7 +337,7 @@ class Federation:
             pass
 
     def _pull_one(self, node: Node, connection: int) -> bool:
-        if connection not in self._ends and connection not in self.peer_links:
+        if not self.stands(connection):
             return False
         message = node.board.link_output(connection, self.now)
         if message is None:
@@ -477,3 +476,24 @@ def holders(links: list[PeerLink], uin: int) -> list[PeerLink]:
         ring.put(link.peer.fingerprint, [link.peer.address])
     by_node = {link.peer.fingerprint: link for link in links}
     return [by_node[node] for node in ring.hint_nodes(uin)]
+
+
+def two_nodes(*, links: int) -> tuple[Federation, Node, Node]:
+    """With two links each takes that one for the newest which the other does not."""
+    world = Federation(None, None)
+    one, other = world.nodes
+    if links == 1:
+        world.link(one, other)
+    else:
+        start = world.connection() + 1
+        ends = range(start, start + 4)
+        world.stopped.update(ends)
+        one.configure(other.address)
+        other.configure(one.address)
+        for end in ends:
+            world.release(end)
+    world.wait(2)
+    assert len(one.links_to(other)) == links
+    newest = [node.board._links.newest(peer.fingerprint) for node, peer in ((one, other), (other, one))]
+    assert links == 1 or [link.dialled for link in newest if link] == [False, False]
+    return world, one, other

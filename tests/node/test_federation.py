@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from node.federation import Federation, Node, converse, refuse
 from uzel.errors import Reason
 from uzel.node.limits import Rate
@@ -271,66 +269,6 @@ def test_two_conversations_share_a_link() -> None:
     assert other.told.written[theirs] == b"hi"
     world.release(end)
     assert one.told.paused == set()
-
-
-def test_whatever_passes_late_every_call_has_its_answer_and_nothing_is_left() -> None:
-    """Two people call, accept, hang up, while each direction of the link stands still now and then."""
-    for seed in range(40):
-        world, one, other = two()
-        sides = [(one, A, B), (other, B, A)]
-        waits = stumble(world, sides, random.Random(seed))
-        for _ in range(60):
-            if any(waits.values()):
-                world.wait(3, step=1)
-                act(sides, waits)
-        assert not any(waits.values()), f"seed {seed}: a call was never answered"
-        for node, _, _ in sides:
-            hang_up(node)
-        world.wait(5)
-        assert one.is_quiet()
-        assert other.is_quiet()
-
-
-def stumble(world: Federation, sides: list[tuple[Node, int, int]], chance: random.Random) -> dict[int, bool]:
-    """Tell a story of sixty steps. Returns who waits for an answer at its end."""
-    (one, _, _), (other, _, _) = sides
-    ends = [one.links_to(other)[0], other.links_to(one)[0]]
-    waits = {A: False, B: False}
-    for _ in range(60):
-        node, me, peer = chance.choice(sides)
-        what = chance.randrange(8)
-        if what < 2 and not waits[me] and not any(map(node.told.has_bridged, node.told.bridged)):
-            waits[me] = True
-            node.say(me, Call(peer))
-        elif what in {2, 3}:
-            end = chance.choice(ends)
-            (world.release if end in world.stopped else world.hold_back)(end)
-        elif what == 4:
-            hang_up(node)
-        else:
-            world.wait(chance.choice([0.1, 1, 3]), step=0.5)
-        act(sides, waits)
-    for end in ends:
-        world.release(end)
-    return waits
-
-
-def hang_up(node: Node) -> None:
-    for each in node.told.bridged:
-        if node.told.has_bridged(each):
-            node.end(each)
-
-
-def act(sides: list[tuple[Node, int, int]], waits: dict[int, bool]) -> None:
-    """The clients do what clients do; who was told, waits no longer."""
-    for node, me, peer in sides:
-        for _, message in node.take():
-            waits[me] = False
-            if message == IncomingCall(peer):
-                node.say(me, Accept(peer))
-                node.data(peer, me)
-            elif message == Ready(peer):
-                node.data(me, peer)
 
 
 # -- Hints ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from node.federation import Federation, Node, PeerLink, node_and_peers, refuse
+from node.federation import Federation, Node, PeerLink, node_and_peers, refuse, two_nodes
 from uzel.errors import Reason
 from uzel.node.limits import Rate
 from uzel.node.settings import SwitchboardSettings
@@ -28,26 +28,11 @@ A, B, C = 11, 22, 33
 """A is the lower; C is the highest."""
 
 
-def two_nodes(*, links: int) -> tuple[Federation, Node, Node]:
-    """A is at the first, B at the second; with two links each takes the one for the newest that the other does not."""
-    world = Federation(None, None)
-    one, other = world.nodes
-    if links == 1:
-        world.link(one, other)
-    else:
-        start = world.connection() + 1
-        ends = range(start, start + 4)
-        world.stopped.update(ends)
-        one.configure(other.address)
-        other.configure(one.address)
-        for end in ends:
-            world.release(end)
-    world.wait(2)
+def with_clients(*, links: int) -> tuple[Federation, Node, Node]:
+    """A is at the first, B at the second."""
+    world, one, other = two_nodes(links=links)
     one.online(A)
     other.online(B)
-    assert len(one.links_to(other)) == links
-    newest = [node.board._links.newest(peer.fingerprint) for node, peer in ((one, other), (other, one))]
-    assert links == 1 or [link.dialled for link in newest if link] == [False, False]
     return world, one, other
 
 
@@ -73,7 +58,7 @@ def finish(world: Federation, one: Node, other: Node) -> None:
 
 
 def test_over_one_link_the_call_of_the_lower_wins() -> None:
-    world, one, other = two_nodes(links=1)
+    world, one, other = with_clients(links=1)
     ends = (one.links_to(other)[0], other.links_to(one)[0])
     for end in ends:
         world.hold_back(end)
@@ -95,7 +80,7 @@ def test_over_one_link_the_call_of_the_lower_wins() -> None:
 @pytest.mark.parametrize("links", [1, 2])
 @pytest.mark.parametrize("first", ["A", "B"])
 def test_in_whatever_order_they_cross_one_conversation_comes_of_it(links: int, first: str) -> None:
-    world, one, other = two_nodes(links=links)
+    world, one, other = with_clients(links=links)
     ends = [*one.links_to(other), *other.links_to(one)]
     for order in permutations(ends):
         for end in ends:
@@ -115,7 +100,7 @@ def test_in_whatever_order_they_cross_one_conversation_comes_of_it(links: int, f
 
 
 def test_both_call_while_both_search() -> None:
-    world, one, other = two_nodes(links=1)
+    world, one, other = with_clients(links=1)
     for node in world.nodes:
         node.board._finder.locations.drop(A if node is other else B, one.fingerprint)
         node.board._finder.locations.drop(A if node is other else B, other.fingerprint)

@@ -136,6 +136,23 @@ def test_a_liar_finds_room_for_its_own_announcement() -> None:
     assert node.counts()["known_nodes"] == 51
 
 
+def test_one_that_had_to_give_way_while_it_was_dialled_is_not_known_by_half() -> None:
+    world, node, asker = node_with_asker(SwitchboardSettings(links=LinkSettings(learned=3, kept=0)))
+    slow = world.peer()
+    world.hanging.add(slow.address)
+    slow.dials(node, announces=PORT)
+    world.wait(1)
+    slow.dials(node, announces=PORT)
+    for _ in range(6):
+        other = world.peer()
+        world.hanging.add(other.address)
+        other.dials(node, announces=PORT)
+    who, dial = world.hung[0]
+    world.answer(who, dial)
+    world.run()
+    assert told(asker) <= {status.address.host for status in node.board.nodes()}
+
+
 def test_a_full_table_costs_a_list_no_more_than_an_empty_one() -> None:
     """However many have told something, each address of a list is dealt with in constant time."""
     world, node, _ = node_with_asker(SwitchboardSettings(links=LinkSettings(learned=2000)))
