@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.federation import PORT, Federation, Node, Peer, PeerLink, called_by, node_and_peers
 from uzel.errors import Reason
 from uzel.names import Fingerprint, NodeAddress
@@ -92,8 +94,9 @@ def test_a_known_node_that_is_gone_is_not_waited_for() -> None:
     assert teller.take(CallRequest)
 
 
-def test_somebody_else_at_the_address_of_a_known_node_is_not_asked_for_its_user() -> None:
-    world, node, teller = caller_and_teller(SwitchboardSettings(links=LinkSettings(kept=0)))
+@pytest.mark.parametrize("kept", [0, 64])
+def test_somebody_else_at_the_address_of_a_known_node_is_not_asked_for_its_user(kept: int) -> None:
+    world, node, teller = caller_and_teller(SwitchboardSettings(links=LinkSettings(kept=kept)))
     there = world.peer()
     link = there.dials(node, announces=PORT)
     world.wait(2)
@@ -115,6 +118,22 @@ def test_whoever_is_at_the_address_of_an_answer_is_asked() -> None:
     world.wait(1)
     there.link.say(CallReady(A, B))
     assert node.take() == [(A, Ready(B))]
+
+
+def test_a_location_is_by_key_and_not_by_address() -> None:
+    """The node moved: its key is what counts, its new address is met before it is told."""
+    world, node, teller = caller_and_teller()
+    mover = world.peer()
+    first = mover.dials(node, announces=PORT)
+    world.wait(2)
+    first.say(FoundHere(B))
+    first.close()
+    mover.address, mover.host = NodeAddress("198.51.240.1", PORT), "198.51.240.1"
+    mover.dials(node, announces=PORT)
+    world.wait(2)
+    node.say(A, Call(B))
+    assert any(CallRequest(A, B) in link.heard for link in mover.links)
+    assert teller.take(CallRequest) == []
 
 
 # -- Bounds -------------------------------------------------------------------------------------------------------
@@ -215,6 +234,27 @@ def test_when_it_is_lost_both_addresses_are_tried() -> None:
 
 
 # -- Small things -------------------------------------------------------------------------------------------------
+
+
+def test_a_user_who_has_left_is_hinted_to_nobody() -> None:
+    world, node, _ = caller_and_teller(SwitchboardSettings(links=LinkSettings(kept=0)))
+    far = world.peer()
+    world.hanging.add(far.address)
+    node.remember(far.address, far.fingerprint)
+    node.online(B)
+    assert [dial.address for _, dial in world.hung] == [far.address]
+    node.offline(B)
+    answer_dials(world)
+    assert all(FoundHere(B) not in link.heard for link in far.links)
+
+
+def test_the_time_of_a_ping_begins_when_it_leaves() -> None:
+    world, node, (link,) = node_and_peers()
+    world.hold_back(link.connection)
+    world.wait(35)
+    link.say(NodeList(()))
+    world.release(link.connection)
+    assert [each.round_trip for each in node.links()] == [0.0]
 
 
 def test_a_call_that_was_found_here_is_not_left_to_a_search() -> None:

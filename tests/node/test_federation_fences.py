@@ -357,6 +357,26 @@ def test_a_restart_by_our_user_is_fenced() -> None:
     assert link.take() == [CallRequest(A, B)]
 
 
+def test_what_waits_of_a_restarted_conversation_is_discarded() -> None:
+    world, node, link, data = conversing()
+    world.hold_back(link.connection)
+    node.bring(data, b"old")
+    node.say(A, Call(B))
+    link.heard.clear()
+    world.release(link.connection)
+    assert not [message for message in link.heard if isinstance(message, RelayedData)]
+    assert NoConversation(B, A) in link.heard
+
+
+def test_nothing_is_left_of_a_fence() -> None:
+    _, node, link, ping = hung_up()
+    inner = node.board._links.get(link.connection)
+    assert inner is not None
+    assert len(inner.fence_of) == len(inner.fence_left) == len(inner.fences) == 1
+    link.say(Pong(ping.token))
+    assert len(inner.fence_of) == len(inner.fence_left) == len(inner.fences) == 0
+
+
 def test_a_node_that_has_too_many_fences_loses_its_link() -> None:
     world, node, link, _ = conversing(SwitchboardSettings(links=LinkSettings(fences=5)))
     link.peer.pongs = False

@@ -392,3 +392,26 @@ def test_our_user_calls_again_while_a_crossing_call_waits() -> None:
     node.say(A, Call(B))
     assert node.told.ended == [data]
     settle(world, node)
+
+
+def test_what_crossed_does_not_ring_when_a_newer_call_takes_over() -> None:
+    world, node, first, _ = crossing()
+    first.say(CallReady(A, B))
+    node.data(A, B)
+    third = world.peer().known_to(node)
+    third.say(CallRequest(B, A))
+    node.say(A, Accept(B))
+    node.take()
+    node.data(B, A)
+    assert CallReady(B, A) in third.take()
+    world.wait(1)
+    assert (node.take(), node.counts()["conversations"]) == ([], 1)
+
+
+def test_what_crossed_and_was_withdrawn_never_rings() -> None:
+    world, node, first, second = crossing()
+    second.say(NoConversation(B, A))
+    first.say(NoConversation(A, B))
+    world.wait(4)
+    assert node.take() == [(A, Unavailable(B))]
+    assert (second.take(NoConversation), node.is_quiet()) == ([], True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.federation import Federation, Node, Peer, PeerLink, calling, holders, node_and_peers
+from node.federation import Federation, Node, PeerLink, called_by, calling, holders, node_and_peers
 from uzel.errors import Reason
 from uzel.node.settings import SearchSettings, SwitchboardSettings
 from uzel.wire import (
@@ -200,16 +200,15 @@ def test_an_address_that_is_not_open_is_dialled() -> None:
 
 def test_an_address_where_somebody_tried_already_is_counts_for_nothing() -> None:
     world, node, links = with_client(2)
-    other_address = Address("198.51.200.1", 8935)
+    alias = world.peer(host="198.51.200.1")
+    alias.fingerprint = links[0].peer.fingerprint
     node.say(A, Call(B))
     links[0].say(FoundHere(B))
-    links[0].say(NO)
-    links[1].say(FoundInCache(B, other_address))
-    alias = Peer(world, 99, host="198.51.200.1")
-    alias.fingerprint = links[0].peer.fingerprint
-    world.peers.append(alias)
+    links[1].say(FoundInCache(B, alias.told))
+    links[0].close()
     world.wait(5)
-    assert alias.links == [] or CallRequest(A, B) not in alias.link.heard
+    assert alias.links, "it was dialled"
+    assert all(CallRequest(A, B) not in link.heard for link in alias.links)
     assert node.take() == [(A, Unavailable(B))]
 
 
@@ -279,6 +278,20 @@ def test_after_ready_nothing_is_tried_any_more() -> None:
     assert node.is_quiet()
 
 
+def test_a_link_lost_after_ready_ends_the_call() -> None:
+    world, node, links = with_client(2)
+    node.say(A, Call(B))
+    for link in links:
+        link.say(FoundHere(B))
+    links[0].say(CallReady(A, B))
+    node.take()
+    links[0].close()
+    assert node.take() == [(A, Unavailable(B))]
+    assert asked(links) == [links[0]], "as before"
+    world.wait(4)
+    assert node.is_quiet()
+
+
 def test_the_caller_does_not_come_after_ready() -> None:
     world, node, (link,) = with_client(1)
     link.say(FoundHere(B))
@@ -322,6 +335,17 @@ def test_after_a_short_conversation_another_node_is_preferred() -> None:
     assert asked(links) == [links[1]]
     links[1].say(NO)
     assert links[0] in asked(links), "last, but not never"
+
+
+def test_nobody_is_suspected_of_whom_our_own_users_were_called_by() -> None:
+    _, node, links = with_client(2)
+    called_by(links[0], B, node, A)
+    links[0].say(NO)
+    node.offline(A)
+    links[0].say(FoundHere(A))
+    links[1].take()
+    links[1].say(Search(A))
+    assert links[1].take() == [FoundInCache(A, links[0].peer.told)]
 
 
 def test_after_a_longer_conversation_nothing_is_suspected() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from node.federation import PORT, Federation, Node, PeerLink, holders, node_and_peers
 from uzel.errors import Reason
-from uzel.names import Fingerprint, NodeAddress
+from uzel.names import NodeAddress
 from uzel.node.limits import Rate
 from uzel.node.settings import LinkSettings, SearchSettings, SwitchboardSettings
 from uzel.wire import (
@@ -309,6 +309,13 @@ def test_a_stopping_node_answers_no_search() -> None:
     assert links[0].take() == []
 
 
+def test_an_answer_names_no_address_of_the_asker() -> None:
+    _, node, links = with_client(1)
+    node.remember(NodeAddress("1.2.3.4", PORT), links[0].peer.fingerprint)
+    links[0].say(FoundHere(B), Search(B))
+    assert links[0].take(FoundInCache) == []
+
+
 # -- Hints --------------------------------------------------------------------------------------------------------
 
 
@@ -471,20 +478,3 @@ def test_what_is_remembered_of_users_nobody_knows_is_bounded() -> None:
     assert node.is_quiet()
     assert links == []
     assert len(node.take()) == 300
-
-
-def test_a_location_is_by_key_and_not_by_address() -> None:
-    """The node moved: its key is what counts, its new address is met before it is told."""
-    world, node, links = with_client(2)
-    mover = world.peer()
-    first = mover.dials(node, announces=PORT)
-    world.wait(2)
-    first.say(FoundHere(B))
-    first.close()
-    mover.address, mover.host = NodeAddress("198.51.240.1", PORT), "198.51.240.1"
-    mover.dials(node, announces=PORT)
-    world.wait(2)
-    node.say(A, Call(B))
-    assert any(CallRequest(A, B) in link.heard for link in mover.links)
-    assert mover.fingerprint != Fingerprint(bytes(32))
-    assert all(CallRequest(A, B) not in link.heard for link in links)

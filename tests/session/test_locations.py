@@ -171,6 +171,15 @@ def test_marks_count_and_may_be_taken_back_but_for_one() -> None:
     assert locations.marks(B, N[0], 604) == 0
 
 
+def test_what_failed_longest_ago_can_be_told() -> None:
+    locations = cache()
+    locations.mark_bad(B, N[0], 0)
+    locations.mark_bad(B, N[1], 5)
+    assert locations.marked_until(B, N[0], 6) < locations.marked_until(B, N[1], 6)
+    locations.mark_bad(B, N[0], 7)
+    assert locations.marked_until(B, N[0], 8) > locations.marked_until(B, N[1], 8)
+
+
 def test_marks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MARKS", 5)
     locations = cache()
