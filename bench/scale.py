@@ -83,14 +83,15 @@ def simulate(
     users.come_online(warm_up)
     world.run(world.now + warm_up)
     users.begin_calls()
-    users.begin_churn()
     world.run(world.now + warm_up)
+    users.begin_churn(seconds)
     before, users.answers = Moment(world), Answers()
-    users.events.clear()
     links: list[float] = []
     start, steps = world.now, 12
     for step in range(1, steps + 1):
         world.run(start + seconds * step / steps)
+        if sys.stderr.isatty():
+            print(f"{nodes:,} nodes: {step} of {steps}", end="\r", file=sys.stderr, flush=True)
         links += [len(node.ends) for node in world.nodes if node.up]
     result: Result = figures(world, users, before, statistics.mean(links))
     sample = [node for node in world.nodes if node.up][:5]

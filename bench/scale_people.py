@@ -106,12 +106,13 @@ class People:
             if node.up:
                 return node
 
-    def begin_churn(self) -> None:
-        """From now on people and nodes come and go."""
-        habits = self.habits
+    def begin_churn(self, seconds: float) -> None:
+        """Within this time people and nodes come and go; at least one node does, when there is another."""
+        habits, chance = self.habits, self.world.random
         self._every(self.count * habits.moving / 3600, self._somebody_moves)
-        if len(self.world.nodes) > 1:
-            self._every(len(self.world.nodes) * habits.failing / 3600, self._node_goes)
+        if habits.failing and len(self.world.nodes) > 1:
+            for _ in range(max(1, round(len(self.world.nodes) * habits.failing * seconds / 3600))):
+                self.world.after(chance.random() * seconds, self._node_goes)
 
     def _every(self, rate: float, action: object) -> None:
         """Do it again and again, so many times a second on average."""

@@ -20,7 +20,7 @@ def test_every_call_is_answered_and_a_search_stays_cheap() -> None:
     from scale import simulate
     from scale_people import Habits
 
-    result = simulate(NODES, PEOPLE, SECONDS, 3, habits=Habits(calls=6.0, failing=6.0, moving=0.5), warm_up=90.0)
+    result = simulate(NODES, PEOPLE, SECONDS, 3, habits=Habits(calls=6.0, failing=3.0, moving=0.5), warm_up=90.0)
     counts, messages = result["counts"], result["messages a search"]
     assert counts["searches"] > 100
     assert counts["nodes went"] > 0
