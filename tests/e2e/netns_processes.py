@@ -181,10 +181,6 @@ class Node(Started):
         """Whether no link stands."""
         return not self.status()["links"]
 
-    def dialled(self) -> list[str]:
-        """The fingerprints of the nodes at the far end of links that this node opened."""
-        return [link["fingerprint"] for link in self.status()["links"] if link["direction"] == "dialled"]
-
     def waits_linked(self, *others: Node) -> None:
         """Wait until both sides of each link know it: the dialler does first."""
         self.waits_until("the nodes are linked", lambda: self.is_linked(*others))
