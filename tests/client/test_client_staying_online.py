@@ -373,7 +373,13 @@ def test_a_hundred_conversations_leave_nothing_in_the_client() -> None:
             await until("bob forgot", lambda: not bob._calls._conversations)
             for client in (alice, bob):
                 calls = client._calls
-                kept = (calls._set_ups, calls._ringing, calls._given_up, calls._conversations, calls._unreported)
+                kept = (
+                    calls._set_ups,
+                    calls._ringing,
+                    calls._given_up,
+                    calls._conversations,
+                    client._protocol._unreported,
+                )
                 assert not any(kept)
                 assert not calls._tasks
 

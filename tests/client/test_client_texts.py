@@ -163,7 +163,7 @@ def test_the_conversation_ends_while_texts_wait() -> None:
             ours, theirs = await talk(alice, bob)
             sending = [asyncio.create_task(ours.send("x" * 200)) for _ in range(3)]  # the others wait for room
             await anext(theirs)
-            assert len(alice._calls._unreported[bob.uin]) == 1
+            assert len(alice._protocol._unreported[bob.uin]) == 1
             pinging = asyncio.create_task(ours.ping())
             await theirs.close()
             for task in (*sending, pinging):
@@ -175,7 +175,7 @@ def test_the_conversation_ends_while_texts_wait() -> None:
                 ours.reply("late")
             with pytest.raises(ConversationEndedError):
                 await ours.ping()
-            assert not alice._calls._unreported
+            assert not alice._protocol._unreported
 
     run(story)
 
@@ -189,7 +189,7 @@ def test_texts_that_came_before_the_end_can_be_read() -> None:
             await ours.close()
             await theirs.wait_closed()
             assert [text.text async for text in theirs] == ["last words"]
-            alice._calls._unreported.clear()
+            alice._protocol._unreported.clear()
 
     run(story)
 
@@ -242,7 +242,7 @@ def test_replies_are_sent_again_first_and_in_order() -> None:
             for number in "123":
                 ours.reply(number)
             (await anext(theirs)).acknowledge()
-            await until("the first is reported", lambda: len(alice._calls._unreported[bob.uin]) == 2)
+            await until("the first is reported", lambda: len(alice._protocol._unreported[bob.uin]) == 2)
             await theirs.close()
             await ours.wait_closed()
             ours, theirs = await talk(alice, bob)
@@ -253,7 +253,7 @@ def test_replies_are_sent_again_first_and_in_order() -> None:
                 text.acknowledge()
             await sending
             await ours.close()
-            assert not alice._calls._unreported
+            assert not alice._protocol._unreported
 
     run(story)
 
@@ -270,7 +270,7 @@ def test_replies_are_sent_again_when_the_peer_is_the_caller() -> None:
             text = await anext(ours)
             assert text.text == "again"
             text.acknowledge()
-            await until("it is reported", lambda: not len(bob._calls._unreported[alice.uin]))
+            await until("it is reported", lambda: not len(bob._protocol._unreported[alice.uin]))
 
     run(story)
 
@@ -289,11 +289,11 @@ def test_a_slow_reader_holds_a_fast_sender_to_the_window() -> None:
                 await ours.ping()  # the pong comes behind everything that was sent
                 await theirs.ping()
                 assert len(theirs._arrived) == within, taken
-                assert alice._calls._unreported[bob.uin].in_flight_bytes <= WINDOW_BASE
+                assert alice._protocol._unreported[bob.uin].in_flight_bytes <= WINDOW_BASE
                 (await anext(theirs)).acknowledge()
             for _ in range(within):
                 (await anext(theirs)).acknowledge()
-            await until("all is reported", lambda: not len(alice._calls._unreported[bob.uin]))
+            await until("all is reported", lambda: not len(alice._protocol._unreported[bob.uin]))
 
     run(story)
 

@@ -21,7 +21,7 @@ from client.client_world import (
     world,
 )
 from uzel.client import Client
-from uzel.client.calls import ALPN
+from uzel.client.conversation import BaseProtocol
 from uzel.errors import (
     CertificateError,
     ConversationEndedError,
@@ -41,7 +41,7 @@ from uzel.tls import Side, make_context
 def answers_as(client: Client, other: Identity) -> None:
     """From now on this client shows somebody else's certificate when it is called."""
     client._calls._as_callee = make_context(
-        private_key=other.private_key, certificate=other.certificate, side=Side.SERVER, alpn=ALPN
+        private_key=other.private_key, certificate=other.certificate, side=Side.SERVER, alpn=BaseProtocol.alpn
     )
 
 

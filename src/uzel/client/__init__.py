@@ -10,9 +10,14 @@ next of its nodes if it has several. Not guaranteed: that a text sent twice is s
 tell), or anything about a text whose `send` raised.
 """
 
+from typing import TypeAlias
+
 from uzel.client.client import Client
 from uzel.client.conversation import Conversation, Text
-from uzel.client.events import IncomingCall, WentOffline, WentOnline
+from uzel.client.events import ArrivedCall, WentOffline, WentOnline
 from uzel.client.settings import ClientSettings
+
+IncomingCall: TypeAlias = ArrivedCall[Conversation]
+"""A call that arrived at a `Client`."""
 
 __all__ = ["Client", "ClientSettings", "Conversation", "IncomingCall", "Text", "WentOffline", "WentOnline"]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Generic
 
-from uzel.client.conversation import Conversation
+from uzel.client.carried import Carried, CarriedConversation, Extension
 from uzel.client.data_connection import DataConnection
-from uzel.client.events import IncomingCall
-from uzel.client.login import Login, reason_of, token
+from uzel.client.events import ArrivedCall
+from uzel.client.login import Login, reason_of
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
 from uzel.errors import (
@@ -30,13 +31,9 @@ from uzel.errors import (
 from uzel.identity import Identity, PeerTrust, Pins
 from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.session.control import CallAnswered, CallArrived, CallFailed, CallReady, PeerEvent, Step
-from uzel.session.conversation import ConversationMachine
 from uzel.session.machine import Event
-from uzel.session.unreported import Unreported
 from uzel.tls import Side, make_context
 
-ALPN = (b"uzel/1",)
-"""What we speak end to end (D29); `uzel/2` is offered once it is spoken."""
 AFTER_FAILURE = 0.2
 """Seconds in which a node whose data port cannot be reached shows whether it is there at all."""
 LAPSE = 20.0
@@ -60,7 +57,7 @@ class Ringing:
 
 
 @dataclass(eq=False)
-class SetUp:
+class SetUp(Generic[Carried]):
     """A call that is being set up, and who waits for its conversation.
 
     `after_lapse`: an earlier call to this peer was given up, so that the first 05 may be that one's. `unproven`: it
@@ -68,7 +65,7 @@ class SetUp:
     """
 
     login: Login
-    conversation: asyncio.Future[Conversation]
+    conversation: asyncio.Future[Carried]
     link_fingerprint: Fingerprint | None = None
     waiting: int = 0
     taken: bool = False
@@ -77,7 +74,7 @@ class SetUp:
     unproven: bool = False
 
 
-class Calls:
+class Calls(Generic[Carried]):
     """See the module's text. `arrived` takes an incoming call, or says that there is no room for it."""
 
     def __init__(
@@ -86,27 +83,29 @@ class Calls:
         pins: Pins,
         settings: ClientSettings,
         counters: Reasons,
-        arrived: Callable[[IncomingCall], bool],
+        extension: Extension[Carried],
+        arrived: Callable[[ArrivedCall[Carried]], bool],
     ) -> None:
         self._identity = identity
         self._pins = pins
         self._settings = settings
         self._counters = counters
+        self._extension = extension
         self._arrived = arrived
         key, certificate = identity.private_key, identity.certificate
-        self._as_caller = make_context(private_key=key, certificate=certificate, side=Side.CLIENT, alpn=ALPN)
-        self._as_callee = make_context(private_key=key, certificate=certificate, side=Side.SERVER, alpn=ALPN)
-        self._set_ups: dict[Uin, SetUp] = {}
+        alpn = tuple(extension.alpn)
+        self._as_caller = make_context(private_key=key, certificate=certificate, side=Side.CLIENT, alpn=alpn)
+        self._as_callee = make_context(private_key=key, certificate=certificate, side=Side.SERVER, alpn=alpn)
+        self._set_ups: dict[Uin, SetUp[Carried]] = {}
         self._ringing: dict[Uin, Ringing] = {}
         self._given_up: dict[Uin, float] = {}
-        self._conversations: dict[Uin, Conversation] = {}
-        self._unreported: dict[Uin, Unreported] = {}
+        self._conversations: dict[Uin, Carried] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     # -- What the client asks ---------------------------------------------------------------------------------
 
-    async def call(self, login: Login, link: ContactLink) -> Conversation:
+    async def call(self, login: Login, link: ContactLink) -> Carried:
         """Set up a conversation with this peer, or join the set-up that runs, or return the one there is.
 
         Raises `UnprovenError` when calling again may help.
@@ -197,7 +196,7 @@ class Calls:
             self._refuse(login, peer, call)  # D13: we are talking already
             return
 
-        async def accept() -> Conversation:
+        async def accept() -> Carried:
             if self._ringing.pop(peer, None) is not call:
                 raise UnavailableError(f"the call of UIN {peer} is over")
             self.on_events(login, login.step(peer, Step.ACCEPT))
@@ -205,7 +204,7 @@ class Calls:
                 raise LoginLostError
             return await self._wait(peer, set_up)
 
-        incoming = IncomingCall(
+        incoming = ArrivedCall(
             peer, accept, lambda: self._refuse(login, peer, call), lambda: self._ringing.get(peer) is call
         )
         if incoming.is_ringing and not self._arrived(incoming):
@@ -216,7 +215,7 @@ class Calls:
             del self._ringing[peer]
             login.step(peer, Step.REFUSE)
 
-    async def _is_alive(self, conversation: Conversation) -> bool:
+    async def _is_alive(self, conversation: Carried) -> bool:
         try:
             await conversation.ping(self._settings.busy_ping)
         except UzelError:
@@ -226,7 +225,7 @@ class Calls:
 
     # -- Setting up -------------------------------------------------------------------------------------------
 
-    def _set_up(self, login: Login, peer: Uin) -> SetUp:
+    def _set_up(self, login: Login, peer: Uin) -> SetUp[Carried]:
         set_up = self._set_ups.get(peer)
         if set_up is None:
             loop = asyncio.get_running_loop()
@@ -234,7 +233,7 @@ class Calls:
             set_up = self._set_ups[peer] = SetUp(login, loop.create_future(), after_lapse=lapsing)
         return set_up
 
-    async def _wait(self, peer: Uin, set_up: SetUp) -> Conversation:
+    async def _wait(self, peer: Uin, set_up: SetUp[Carried]) -> Carried:
         set_up.waiting += 1
         outcome = set_up.conversation
         try:
@@ -248,7 +247,7 @@ class Calls:
                 self._spawn(outcome.result().close())  # it came in the very moment in which the wait was cancelled
         return conversation
 
-    async def _open(self, peer: Uin, set_up: SetUp, *, as_caller: bool) -> None:
+    async def _open(self, peer: Uin, set_up: SetUp[Carried], *, as_caller: bool) -> None:
         login, own = set_up.login, self._identity.uin
         caller, callee = (own, peer) if as_caller else (peer, own)
         context = self._as_caller if as_caller else self._as_callee
@@ -260,7 +259,8 @@ class Calls:
 
         try:
             await data.open((host, port + 1), own_address, first_byte)
-            trust = await data.trust(self._pins, set_up.link_fingerprint)
+            remember = as_caller or self._extension.remembers(peer)
+            trust = await data.trust(self._pins, set_up.link_fingerprint, remember=remember)
             conversation = await self._begin(data, peer, trust)
         except UzelError as error:
             await data.abort()
@@ -279,21 +279,17 @@ class Calls:
             self._forget(peer, set_up)
             set_up.conversation.set_result(conversation)
 
-    async def _begin(self, data: DataConnection, peer: Uin, trust: PeerTrust) -> Conversation:
+    async def _begin(self, data: DataConnection, peer: Uin, trust: PeerTrust) -> Carried:
         older = self._conversations.get(peer)
         if older is not None:
             await older.close()
-        unreported = self._unreported.setdefault(peer, Unreported())
-        conversation = Conversation(
-            data.runner, trust, unreported, self._settings, counters=self._counters, on_ended=self._on_ended
-        )
+        conversation = self._extension.begin(data.runner, trust, self._counters, self._on_ended)
         data.become(conversation)
         self._conversations[peer] = conversation
-        settings, now = self._settings, asyncio.get_running_loop().time()
-        conversation.start(ConversationMachine(unreported, settings.keepalive, token, now, window=settings.window))
+        conversation.start()
         return conversation
 
-    def _check_link(self, conversation: Conversation, link: ContactLink) -> None:
+    def _check_link(self, conversation: Carried, link: ContactLink) -> None:
         """A conversation that was begun without this link: does the link's key hold, too? It is pinned as verified."""
         peer = conversation.peer
         if link.fingerprint is None or (peer.verified and peer.fingerprint == link.fingerprint):
@@ -305,17 +301,12 @@ class Calls:
         self._pins.pin_peer(link.uin, link.fingerprint, verified=True)
         conversation.peer = replace(peer, verified=True)
 
-    def _on_ended(self, conversation: Conversation) -> None:
+    def _on_ended(self, conversation: CarriedConversation) -> None:
         peer = conversation.peer.uin
-        if self._conversations.get(peer) is not conversation:
-            return
-        del self._conversations[peer]
-        unreported = self._unreported[peer]
-        unreported.rewind()
-        if not unreported:
-            del self._unreported[peer]
+        if self._conversations.get(peer) is conversation:
+            del self._conversations[peer]
 
-    def _give_up(self, peer: Uin, set_up: SetUp) -> None:
+    def _give_up(self, peer: Uin, set_up: SetUp[Carried]) -> None:
         """Nobody waits any longer: say 08 if 06 was said, else let a 07 lapse (D15)."""
         self._forget(peer, set_up)
         self._stop_opening(set_up)
@@ -325,18 +316,18 @@ class Calls:
         self._given_up = {peer: at for peer, at in self._given_up.items() if now - at < LAPSE}
         self._given_up[peer] = now
 
-    def _fail(self, peer: Uin, set_up: SetUp, error: UzelError) -> None:
+    def _fail(self, peer: Uin, set_up: SetUp[Carried], error: UzelError) -> None:
         self._forget(peer, set_up)
         self._stop_opening(set_up)
         if not set_up.conversation.done():
             set_up.conversation.set_exception(error)
             set_up.conversation.exception()  # looked at: nobody may be waiting
 
-    def _forget(self, peer: Uin, set_up: SetUp) -> None:
+    def _forget(self, peer: Uin, set_up: SetUp[Carried]) -> None:
         if self._set_ups.get(peer) is set_up:
             del self._set_ups[peer]
 
-    def _stop_opening(self, set_up: SetUp) -> None:
+    def _stop_opening(self, set_up: SetUp[Carried]) -> None:
         if set_up.opening is not None and set_up.opening is not asyncio.current_task():
             set_up.opening.cancel()
         set_up.opening = None

@@ -12,15 +12,17 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
+from uzel.client.carried import CarriedConversation, Ended
+from uzel.client.login import token
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import ConversationEndedError, RateLimitedError, Reason, TimedOutError
+from uzel.errors import RateLimitedError, Reason, TimedOutError
 from uzel.identity import PeerTrust
+from uzel.names import Uin
 from uzel.net.runner import Runner
 from uzel.session.conversation import ConversationMachine, IncomingText, Ponged
 from uzel.session.machine import Event
 from uzel.session.unreported import OutgoingText, Unreported
-from uzel.tls import TlsSummary
 
 
 class Text:
@@ -38,12 +40,8 @@ class Text:
         self._acknowledge()
 
 
-class Conversation:
-    """One conversation with one peer. Iterate over it for its texts; it ends when the conversation does.
-
-    `peer` says who it is and whether the key is verified; `tls` what was agreed; `end_reason` is None while it
-    lives, then "" for a plain end or the name of the reason.
-    """
+class Conversation(CarriedConversation):
+    """One conversation with one peer. Iterate over it for its texts; it ends when the conversation does."""
 
     def __init__(
         self,
@@ -53,31 +51,18 @@ class Conversation:
         settings: ClientSettings,
         *,
         counters: Reasons,
-        on_ended: Callable[[Conversation], None],
+        on_ended: Ended,
     ) -> None:
-        assert runner.engine is not None
-        self.peer = peer
-        self.tls: TlsSummary = runner.engine.summary
-        self.end_reason: str | None = None
-        self._runner = runner
+        super().__init__(runner, peer, counters=counters, on_ended=on_ended)
         self._unreported = unreported
         self._settings = settings
-        self._counters = counters
-        self._on_ended = on_ended
-        self._loop = asyncio.get_running_loop()
-        self._ended = asyncio.Event()
         self._arrived: deque[Text] = deque()
         self._news = asyncio.Event()
         self._progress = asyncio.Event()
-        self._pings: dict[bytes, deque[asyncio.Future[None]]] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
         self._sending: set[OutgoingText] = set()
-        self._machine: ConversationMachine | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Nothing has ended it yet."""
-        return self.end_reason is None and not self._runner.is_closing
+        self._machine = ConversationMachine(
+            unreported, settings.keepalive, token, self._loop.time(), window=settings.window
+        )
 
     async def send(self, text: str, timeout: float | None = None) -> float:
         """Send a text and wait until the peer reports it delivered; returns the milliseconds that took.
@@ -126,47 +111,14 @@ class Conversation:
             await self._news.wait()
         return self._arrived.popleft()
 
-    async def ping(self, timeout: float | None = None) -> float:
-        """Seconds until the peer answered. Raises `ConversationEndedError`, or `TimedOutError`."""
-        self._check_open()
-        assert self._machine is not None
-        started = time.perf_counter()
-        answered: asyncio.Future[None] = self._loop.create_future()
-        self._pings.setdefault(self._machine.ping(), deque()).append(answered)
-        self._runner.update()
-        self._waiting.add(answered)
-        try:
-            async with asyncio.timeout(timeout):
-                await answered
-        except TimeoutError:
-            raise TimedOutError("the peer did not answer a ping") from None
-        finally:
-            self._waiting.discard(answered)
-        return time.perf_counter() - started
-
     async def close(self, within: float | None = None) -> None:
         """End the conversation; texts that were not reported are not sent again, except those of `reply`.
 
         What is queued has 5 seconds to go out, or `within` seconds if that is less.
         """
-        self._runner.close()
-        try:
-            async with asyncio.timeout(within):
-                await self._ended.wait()
-        except TimeoutError:
-            self._runner.abort()
-            await self._ended.wait()
-
-    async def wait_closed(self) -> None:
-        """Wait until the conversation has ended, from whichever side."""
-        await self._ended.wait()
+        await super().close(within)
 
     # -- What the client and the runner say -------------------------------------------------------------------
-
-    def start(self, machine: ConversationMachine) -> None:
-        """Begin: what the machine has to send goes out, what came is read."""
-        self._machine = machine
-        self._runner.run(machine)
 
     def on_events(self, events: list[Event]) -> None:
         """Texts and pongs; reports were taken by the machine."""
@@ -176,30 +128,22 @@ class Conversation:
                 case IncomingText():
                     self._arrived.append(Text(event.text, self._acknowledger(event)))
                     self._news.set()
-                case Ponged(token=token):
-                    waiting = self._pings.get(token)
-                    if waiting:
-                        answered = waiting.popleft()
-                        if not answered.done():
-                            answered.set_result(None)
-                        if not waiting:
-                            del self._pings[token]
+                case Ponged(token=answered):
+                    self._ponged(answered)
 
     def on_closed(self, reason: Reason | None) -> None:
         """It has ended."""
-        self.end_reason = str(reason or "")
-        if reason is not None:
-            self._counters.note(reason)
         for outgoing in self._sending:
             outgoing.withdrawn = True
-        error = ConversationEndedError(f"reason: {reason}" if reason else "closed by the other side")
-        for future in self._waiting:
-            if not future.done():
-                future.set_exception(error)
+        super().on_closed(reason)
         self._news.set()
         self._progress.set()
-        self._ended.set()
-        self._on_ended(self)
+
+    def _machine_to_run(self) -> ConversationMachine:
+        return self._machine
+
+    def _send_ping(self) -> bytes:
+        return self._machine.ping()
 
     def _delivered(self, future: asyncio.Future[None]) -> None:
         self._progress.set()
@@ -208,7 +152,6 @@ class Conversation:
 
     def _acknowledger(self, event: IncomingText) -> Callable[[], None]:
         def acknowledge() -> None:
-            assert self._machine is not None
             self._machine.acknowledge(event)
             self._runner.update()
 
@@ -222,13 +165,38 @@ class Conversation:
 
     def _queue(self, text: str, on_delivered: Callable[[], None]) -> OutgoingText:
         self._check_open()
-        assert self._machine is not None
         outgoing = OutgoingText(text, on_delivered)
         self._unreported.add(outgoing)
         self._machine.pump()
         self._runner.update()
         return outgoing
 
-    def _check_open(self) -> None:
-        if not self.is_open:
-            raise ConversationEndedError("nothing was sent")
+
+class BaseProtocol:
+    """The base protocol end to end, exactly as it is (D29): an `Extension` that makes `Conversation`s.
+
+    What one of them leaves unreported is kept, and goes first in the next one with that peer (D27).
+    """
+
+    alpn = (b"uzel/1",)
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._unreported: dict[Uin, Unreported] = {}
+
+    def remembers(self, caller: Uin) -> bool:  # noqa: ARG002 - one for all
+        """Every key is pinned at first use: the program took the call."""
+        return True
+
+    def begin(self, runner: Runner, peer: PeerTrust, counters: Reasons, on_ended: Ended) -> Conversation:
+        """A conversation that first sends what the last one left."""
+        unreported = self._unreported.setdefault(peer.uin, Unreported())
+
+        def ended(conversation: CarriedConversation) -> None:
+            if self._unreported.get(peer.uin) is unreported:
+                unreported.rewind()
+                if not unreported:
+                    del self._unreported[peer.uin]
+            on_ended(conversation)
+
+        return Conversation(runner, peer, unreported, self._settings, counters=counters, on_ended=ended)

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from uzel.client.conversation import Conversation
+from uzel.client.carried import CarriedConversation
 from uzel.client.login import error_of, reason_of
 from uzel.client.settings import ClientSettings
 from uzel.errors import CertificateError, ConversationEndedError, Reason, TimedOutError, UzelError
@@ -43,7 +43,7 @@ class DataConnection:
         self._secured: asyncio.Future[None] = self._loop.create_future()
         self._first_byte: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[UzelError] = self._loop.create_future()
-        self._conversation: Conversation | None = None
+        self._conversation: CarriedConversation | None = None
         self._connected = False
         self.runner = Runner(self._loop, self, None if as_caller else FirstByte(self._loop.time(), settings.first_byte))
 
@@ -80,16 +80,18 @@ class DataConnection:
         except TimeoutError:
             raise TimedOutError("the other side did not complete the handshake", reason="handshake_timeout") from None
 
-    async def trust(self, pins: Pins, link_fingerprint: Fingerprint | None) -> PeerTrust:
-        """Who is it? Raises `CertificateError`, `WrongPeerError` or `PeerKeyChangedError`, having closed; also
-        `StorageError` when a pin cannot be written.
+    async def trust(self, pins: Pins, link_fingerprint: Fingerprint | None, *, remember: bool = True) -> PeerTrust:
+        """Who is it? A key met for the first time is pinned, unless `remember` is off.
+
+        Raises `CertificateError`, `WrongPeerError` or `PeerKeyChangedError`, having closed; also `StorageError` when a
+        pin cannot be written.
         """
         assert self.runner.engine is not None
         try:
             certificate = read_certificate(self.runner.engine.peer_certificate_der)
             verdict = trust_peer(pins, certificate, expected=self._peer, link_fingerprint=link_fingerprint)
             if isinstance(verdict, UncheckedPeer):
-                verdict = trust_first_use(pins, await asyncio.to_thread(verdict.check))
+                verdict = trust_first_use(pins, await asyncio.to_thread(verdict.check), remember=remember)
         except CertificateError as error:
             self.runner.close(reason_of(error), error.detail)
             raise CertificateError(f"someone else answered: {error.detail}", reason=error.reason) from None
@@ -98,7 +100,7 @@ class DataConnection:
             raise
         return verdict
 
-    def become(self, conversation: Conversation) -> None:
+    def become(self, conversation: CarriedConversation) -> None:
         """From now on what happens here is the conversation's business. Raises `ConversationEndedError`."""
         if self.runner.is_closing:
             raise ConversationEndedError("it ended while the other side's key was checked")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic
 
+from uzel.client.carried import Carried
 from uzel.errors import UzelError
 from uzel.names import NodeAddress, Uin
-
-if TYPE_CHECKING:
-    from uzel.client.conversation import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class WentOffline:
     hopeless: bool = False
 
 
-class IncomingCall:
+class ArrivedCall(Generic[Carried]):
     """Someone calls. `uin` is only claimed: who it is shows when `accept` has completed.
 
     Answer with `accept` or `refuse`; a call that is not answered within the node's ring time ends by itself.
@@ -45,7 +43,7 @@ class IncomingCall:
     def __init__(
         self,
         uin: Uin,
-        accept: Callable[[], Awaitable[Conversation]],
+        accept: Callable[[], Awaitable[Carried]],
         refuse: Callable[[], None],
         is_ringing: Callable[[], bool],
     ) -> None:
@@ -59,7 +57,7 @@ class IncomingCall:
         """It still waits for an answer: the caller has not given up, and nobody answered (`Client.call` does, too)."""
         return self._is_ringing()
 
-    async def accept(self) -> Conversation:
+    async def accept(self) -> Carried:
         """Accept, and complete the conversation's handshake.
 
         Raises `UnavailableError` when it does not ring any more, `NotTrustedError` when it is not who it claims to
