@@ -1,0 +1,111 @@
+"""One conversation of the core on its connection: the thin shell around `Delivery` and its carrier.
+
+It joins three things that know nothing of one another: the session's machine that the runner drives, the carrier that
+speaks for it, and the delivery that decides. What the delivery asks of the store goes to the `Desk`, the messenger.
+Counterparts: `client.calls`, which begins it; the other side's.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from uzel.client.carried import CarriedConversation, Ended
+from uzel.client.reasons import Reasons
+from uzel.core.carriers import BaseCarrier, EnvelopeCarrier
+from uzel.core.conversation import Delivery, Effect
+from uzel.core.gate import Gate
+from uzel.core.settings import CoreSettings
+from uzel.errors import Reason
+from uzel.identity import PeerTrust
+from uzel.net.runner import Runner
+from uzel.session.envelopes import Hello
+from uzel.session.machine import Event, Machine
+
+
+class Desk(Protocol):
+    """Who owns the talks: the messenger."""
+
+    def carry_out(self, talk: Talk, effects: list[Effect]) -> None:
+        """Do what the delivery asks for."""
+
+    def said_hello(self, talk: Talk, hello: Hello) -> None:
+        """The peer says what it is, and perhaps an invite."""
+
+    def heard(self, talk: Talk) -> None:
+        """Something was said."""
+
+
+class Talk(CarriedConversation):
+    """See the module's text."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        peer: PeerTrust,
+        carrier: EnvelopeCarrier | BaseCarrier,
+        desk: Desk,
+        settings: CoreSettings,
+        *,
+        counters: Reasons,
+        on_ended: Ended,
+    ) -> None:
+        super().__init__(runner, peer, counters=counters, on_ended=on_ended)
+        self.carrier = carrier
+        self.delivery = Delivery(carrier, settings.delivery, knock=settings.gate.knock)
+        self._desk = desk
+
+    @property
+    def speaks_envelopes(self) -> bool:
+        """`uzel/2` was agreed."""
+        return isinstance(self.carrier, EnvelopeCarrier)
+
+    def update(self) -> None:
+        """The delivery was told something: do what it wants, and let the bytes go."""
+        while effects := self.delivery.take_effects():
+            self._desk.carry_out(self, effects)
+        if self.is_open:
+            self._runner.update()
+
+    def say_gate(self, hello: bytes) -> None:
+        """Tell the peer again whether it is let in; a base peer cannot be told."""
+        if isinstance(self.carrier, EnvelopeCarrier) and self.is_open:
+            self.carrier.machine.say_hello(hello)
+            self._runner.update()
+
+    def hang_up(self) -> None:
+        """End it without waiting for the end."""
+        self.delivery.end()
+        self._runner.close()
+
+    # -- What the runner says ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; a base peer takes texts at once."""
+        super().start()
+        if not self.speaks_envelopes:
+            self.delivery.peer_says(Gate.OPEN)
+        self.update()
+
+    def on_events(self, events: list[Event]) -> None:
+        """What the machine reports."""
+        for event in events:
+            token = getattr(event, "token", None)
+            if isinstance(token, bytes):
+                self._ponged(token)
+        for hello in self.carrier.take(events, self.delivery):
+            self.delivery.peer_says(Gate(hello.gate))
+            self._desk.said_hello(self, hello)
+        self._desk.heard(self)
+        self.update()
+
+    def on_closed(self, reason: Reason | None) -> None:
+        """It has ended."""
+        self.delivery.end()
+        self.update()
+        super().on_closed(reason)
+
+    def _machine_to_run(self) -> Machine:
+        return self.carrier.machine
+
+    def _send_ping(self) -> bytes:
+        return self.carrier.machine.ping()
