@@ -244,6 +244,9 @@ def test_how_long_a_ping_takes_is_known() -> None:
     (ping,) = (message for message in link.heard if isinstance(message, Ping)) if link.heard else (None,)
     assert ping is None, "taken already"
     again = link.peer.dials(node)
+    assert not [message for message in again.heard if isinstance(message, Ping)], "it may be here for one search"
+    node.online(A)
+    again.say(CallRequest(B, A))
     (ping,) = (message for message in again.heard if isinstance(message, Ping))
     world.wait(0.25)
     again.say(Pong(ping.token))
