@@ -35,7 +35,6 @@ LINKED_LIMITS = {
     "learned_dials_per_minute": 1_000_000,
     "learned_dial_burst": 1000,
     "giver_dials_per_minute": 1_000_000,
-    "giver_dial_burst": 1000,
 }
 LINKED_TIMES = {"location_short": 0.001}
 """Conversations of these measures end at once: that must not count as a wrong node (D20)."""

@@ -38,7 +38,7 @@ from e2e.raw_node import RawNode, Session, playing
 from uzel.client import Client, ClientSettings, WentOffline, WentOnline
 from uzel.client.login import Login
 from uzel.client.order import Choice
-from uzel.errors import ConversationEndedError, NodeKeyChangedError, Reason
+from uzel.errors import ConversationEndedError, NodeKeyChangedError, Reason, UnavailableError
 from uzel.identity import MemoryPins
 from uzel.names import NodeAddress, NodeReference
 from uzel.session.redial import RedialTimes
@@ -559,6 +559,42 @@ def test_who_calls_and_gives_up_after_the_others_04_says_08() -> None:
             assert await asyncio.to_thread(session.next, 0x06)
             calling.cancel()
             assert await asyncio.to_thread(session.next, 0x08) == u32(identity(CAROL).uin)
+
+    with RawNode() as node:
+        run_beside_raw(story)
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["before the 20", "behind the 20"])
+def test_a_call_that_fails_after_07_is_over_at_once(is_there: bool) -> None:
+    """D12: 05 may come after 07, too, and the node need not end our data connection for it."""
+    callee = identity(CAROL).uin
+
+    def script(session: Session, code: int, tail: bytes) -> None:
+        if code == 0x03:
+            session.send(0x07, tail)
+            if is_there:
+                session.node.taken(session.uin, callee)
+            session.send(0x05, tail)
+
+    async def story() -> None:
+        alice = client_at(node, QUICK)
+        async with living(alice):
+            with pytest.raises(UnavailableError):
+                await alice.call(callee)
+            assert not alice._calls._set_ups
+            await until("the data connection is given up", lambda: not alice._calls._tasks)
+
+    with RawNode(script) as node:
+        run_beside_raw(story)
+
+
+def test_a_call_from_ourselves_is_refused() -> None:
+    async def story() -> None:
+        alice = client_at(node, QUICK)
+        async with living(alice):
+            session = await asyncio.to_thread(node.session, int(alice.uin))
+            await asyncio.to_thread(session.send, 0x04, u32(int(alice.uin)))
+            assert await asyncio.to_thread(session.next, 0x08) == u32(int(alice.uin))
 
     with RawNode() as node:
         run_beside_raw(story)

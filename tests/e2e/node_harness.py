@@ -207,7 +207,7 @@ GENEROUS = dict.fromkeys(
     (
         "logins_per_minute", "login_burst", "calls_per_minute", "call_burst", "link_logins_per_minute",
         "link_login_burst", "link_calls_per_minute", "link_call_burst", "learned_dials_per_minute",
-        "learned_dial_burst", "giver_dials_per_minute", "giver_dial_burst", "lists_per_minute", "list_burst",
+        "learned_dial_burst", "giver_dials_per_minute", "lists_per_minute", "list_burst",
         "searches_per_minute", "search_burst", "link_searches_per_minute", "link_search_burst",
     ),
     1_000_000,

@@ -47,7 +47,7 @@ def about_links(times: dict[str, float] | None = None, /, **limits: int) -> Setu
 
 
 CAREFUL = {
-    "learned_dials_per_minute": 60, "learned_dial_burst": 1, "giver_dials_per_minute": 5, "giver_dial_burst": 5,
+    "learned_dials_per_minute": 60, "learned_dial_burst": 1, "giver_dials_per_minute": 5,
     "addresses_per_giver": 100,
 }  # fmt: skip
 """The rates at which a node dials where others send it, as they are by default."""
@@ -75,7 +75,7 @@ SETUPS: dict[str, Setup] = {
         about_links({"search": 0.4, "handshake": 1.0}, **CAREFUL), memories=MEMORIES | {"switchboard timers"}
     ),
     "links on one word": replace(
-        about_links({"search": 0.4, "handshake": 1.0}, giver_dials_per_minute=5, giver_dial_burst=5),
+        about_links({"search": 0.4, "handshake": 1.0}, giver_dials_per_minute=5),
         memories=MEMORIES | {"switchboard timers"},
     ),
     "link rate": about_links(link_logins_per_minute=1, link_login_burst=3),

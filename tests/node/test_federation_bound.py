@@ -244,6 +244,35 @@ def test_the_older_one_ends_by_itself_while_the_challenger_rings() -> None:
     assert (node.counts()["conversations"], node.counts()["calls"]) == (1, 0)
 
 
+def test_a_challenger_that_rang_before_the_older_was_accepted_rings_again_when_that_comes_to_nothing() -> None:
+    """The caller moved: its first call, still at its old node, takes the callee's answer and then fails."""
+    _, node, (old, new) = node_and_peers(2)
+    node.online(A)
+    old.say(CallRequest(B, A))
+    new.say(CallRequest(B, A))
+    assert node.take() == [(A, IncomingCall(B)), (A, IncomingCall(B))]
+    node.say(A, Accept(B))
+    node.data(B, A)
+    assert CallReady(B, A) in old.take()
+    old.say(NoConversation(B, A))
+    assert node.take() == [(A, IncomingCall(B))]
+    node.say(A, Accept(B))
+    node.data(B, A)
+    assert CallReady(B, A) in new.take()
+    assert node.counts()["conversations"] == 1
+
+
+def test_a_challenger_rings_again_when_the_older_is_withdrawn() -> None:
+    """The 05 that tells of the older one would end the ring of both."""
+    _, node, (old, new) = node_and_peers(2)
+    node.online(A)
+    old.say(CallRequest(B, A))
+    new.say(CallRequest(B, A))
+    node.take()
+    old.say(NoConversation(B, A))
+    assert node.take() == [(A, Unavailable(B)), (A, IncomingCall(B))]
+
+
 def test_the_link_of_the_older_one_is_lost_while_the_challenger_rings() -> None:
     _, node, link, other, data = challenged()
     link.close()

@@ -7,7 +7,6 @@ import pytest
 from node.federation import PORT, Federation, Node, Peer, PeerLink, called_by, node_and_peers
 from uzel.errors import Reason
 from uzel.names import Fingerprint, NodeAddress
-from uzel.node.limits import Rate
 from uzel.node.link import Link
 from uzel.node.settings import LinkSettings, SwitchboardSettings
 from uzel.node.switchboard import Switchboard
@@ -155,7 +154,7 @@ def test_so_many_dials_at_once() -> None:
 
 
 def test_an_answer_beyond_its_tellers_word_is_not_dialled() -> None:
-    world, node, teller = caller_and_teller(SwitchboardSettings(links=LinkSettings(giver_dials=Rate(5, 1))))
+    world, node, teller = caller_and_teller(SwitchboardSettings(links=LinkSettings(giver_dials=1)))
     peers = [world.peer() for _ in range(2)]
     for number, peer in enumerate(peers):
         node.say(A, Call(B + number))
@@ -167,7 +166,7 @@ def test_an_answer_beyond_its_tellers_word_is_not_dialled() -> None:
 
 
 def test_many_answers_wait_for_the_one_dial_of_a_second() -> None:
-    settings = SwitchboardSettings(links=LinkSettings(giver_dials=Rate(60, 60), dials=3))
+    settings = SwitchboardSettings(links=LinkSettings(giver_dials=60, dials=3))
     world, node, teller = caller_and_teller(settings)
     peers = [world.peer() for _ in range(5)]
     for number, peer in enumerate(peers):

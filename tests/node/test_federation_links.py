@@ -244,6 +244,9 @@ def test_how_long_a_ping_takes_is_known() -> None:
     (ping,) = (message for message in link.heard if isinstance(message, Ping)) if link.heard else (None,)
     assert ping is None, "taken already"
     again = link.peer.dials(node)
+    assert not [message for message in again.heard if isinstance(message, Ping)], "it may be here for one search"
+    node.online(A)
+    again.say(CallRequest(B, A))
     (ping,) = (message for message in again.heard if isinstance(message, Ping))
     world.wait(0.25)
     again.say(Pong(ping.token))
@@ -344,7 +347,7 @@ def listed(world: Federation, count: int) -> list[Peer]:
 
 
 def test_nodes_that_others_tell_are_met_and_kept_up_to_a_bound() -> None:
-    world, node, _ = node_and_peers(1, settings(kept=3, giver_dials=Rate(60, 60)))
+    world, node, _ = node_and_peers(1, settings(kept=3, giver_dials=60))
     peers = listed(world, 6)
     world.wait(20)
     assert all(peer.address in node.told.remembered for peer in peers), "all are met"
@@ -354,7 +357,7 @@ def test_nodes_that_others_tell_are_met_and_kept_up_to_a_bound() -> None:
 
 
 def test_a_freed_place_is_given_to_another() -> None:
-    world, node, _ = node_and_peers(1, settings(kept=1, giver_dials=Rate(60, 60)))
+    world, node, _ = node_and_peers(1, settings(kept=1, giver_dials=60))
     one, other = listed(world, 2)
     world.wait(10)
     assert stands(one.link)
@@ -367,7 +370,7 @@ def test_a_freed_place_is_given_to_another() -> None:
 
 
 def test_a_node_that_changes_its_key_keeps_one_place_only() -> None:
-    world, node, _ = node_and_peers(1, settings(kept=3, giver_dials=Rate(60, 60)))
+    world, node, _ = node_and_peers(1, settings(kept=3, giver_dials=60))
     (liar,) = listed(world, 1)
     world.wait(3)
     for number in range(10):

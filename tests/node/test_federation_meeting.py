@@ -240,6 +240,7 @@ def test_a_configured_address_that_is_our_own_is_not_dialled_again() -> None:
     node.configure(NodeAddress("198.51.77.7", PORT))
     world.wait(60)
     assert len(node.told.dialled) == 1
+    assert node.board.dialling(world.now) == [], "nobody waits for it"
 
 
 def test_an_own_address_that_was_another_node_before_is_told_to_nobody_and_dialled_rarely() -> None:

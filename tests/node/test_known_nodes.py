@@ -284,7 +284,7 @@ def test_one_dial_a_second_and_few_on_one_word_however_many_lie() -> None:
     assert len(moments) >= 50 * minutes, "the budget of all is used"
     on_word = Counter(address.host.rsplit(".", 2)[0] for address in node.told.dialled)
     assert set(on_word) == set(telling), "they take turns"
-    assert max(on_word.values()) <= 5 * minutes + 5
+    assert max(on_word.values()) <= 5 * minutes
 
 
 def test_one_liar_uses_up_its_own_word_only() -> None:
@@ -293,7 +293,7 @@ def test_one_liar_uses_up_its_own_word_only() -> None:
     liars(world, node, 1, 4000)
     minutes = 5
     world.wait(minutes * 60, step=0.5)
-    assert 5 * minutes <= len(node.told.dialled) <= 5 * minutes + 5
+    assert 5 * minutes - 5 < len(node.told.dialled) <= 5 * minutes
     honest, teller = world.peer(), world.peer()
     teller.dials(node).say(NodeList((honest.told,)))
     world.wait(3)
@@ -310,7 +310,7 @@ def test_a_list_of_65532_lies() -> None:
         link.say(NodeList(tuple(lies[start : start + 4096])))
     assert node.counts()["known_nodes"] == 4096
     world.wait(60, step=0.5)
-    assert len(node.told.dialled) <= 10
+    assert len(node.told.dialled) <= 5
     assert not [address for address in node.told.remembered if address.host.startswith("30.")]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from uzel.node.limits import Counts, Deadlines, Rate, RateLimiter, Timers
+from uzel.node.limits import Counts, Deadlines, PerMinute, Rate, RateLimiter, Timers
 
 times = st.integers(0, 50).map(float)
 keys = st.sampled_from("abcdef")
@@ -128,6 +128,31 @@ def test_full_buckets_are_forgotten_and_the_longest_unused_go_first() -> None:
     assert len(limiter) == 1
     limiter.forget_full(2.31)
     assert len(limiter) == 0
+
+
+@given(st.integers(1, 6), st.lists(st.tuples(keys, st.integers(0, 40)), max_size=200))
+def test_never_more_than_so_many_in_any_minute_and_never_less_than_it_may(
+    most: int, asked: list[tuple[str, int]]
+) -> None:
+    limiter: PerMinute[str] = PerMinute(most)
+    now = 0.0
+    given_to: dict[str, list[float]] = {}
+    for key, seconds in asked:
+        now += seconds
+        lately = [moment for moment in given_to.get(key, []) if now - moment < 60]
+        assert limiter.has(key, now) == (len(lately) < most)
+        if limiter.take(key, now):
+            given_to.setdefault(key, []).append(now)
+            assert len(limiter) == sum(now - moments[-1] < 60 for moments in given_to.values())
+
+
+def test_the_longest_unused_of_too_many_goes_first() -> None:
+    limiter: PerMinute[int] = PerMinute(1, bound=3)
+    for key in range(4):
+        assert limiter.take(key, float(key))
+    assert [limiter.has(key, 4.0) for key in range(4)] == [True, False, False, False]
+    assert limiter.take(9, 100.0)
+    assert len(limiter) == 1
 
 
 @given(st.lists(st.tuples(st.booleans(), keys), max_size=50))

@@ -197,6 +197,19 @@ def test_an_06_for_no_call_is_answered_05() -> None:
     assert story.reasons() == {Reason.LATE_ACCEPT}
 
 
+def test_further_06s_for_no_call_are_not_answered_until_another_04() -> None:
+    story = Story()
+    story.online(A, B)
+    for _ in range(3):
+        story.accept(B, A)
+    assert story.take() == [(B, Unavailable(A))]
+    story.call(A, B)
+    story.refuse(B, A)
+    story.take()
+    story.accept(B, A)
+    assert story.take() == [(B, Unavailable(A))]
+
+
 def test_an_06_that_crossed_the_05_is_not_answered_again() -> None:
     story = ringing()
     story.offline(A)

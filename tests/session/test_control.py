@@ -26,6 +26,7 @@ PEER, OTHER = 7, 8
 PATHS: dict[PeerCall, tuple[Step, ...]] = {
     PeerCall.IDLE: (),
     PeerCall.CALLING: (Step.CALL,),
+    PeerCall.READY: (Step.CALL, Step.READY),
     PeerCall.RINGING: (Step.INCOMING_CALL,),
     PeerCall.ANSWERED: (Step.INCOMING_CALL, Step.ACCEPT),
 }

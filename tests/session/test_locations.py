@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from uzel.names import Fingerprint
 from uzel.session import locations as module
-from uzel.session.locations import PER_UIN, CacheBounds, Locations, Source
+from uzel.session.locations import PER_UIN, SLOT, CacheBounds, Locations, Source
 
 B, C, D = 22, 33, 44
 N = [Fingerprint(bytes([number]) * 32) for number in range(8)]
@@ -235,6 +235,27 @@ def test_expired_ones_are_forgotten_by_and_by() -> None:
     assert (len(locations), locations.hints) == (0, 0)
 
 
+def test_what_expires_behind_what_is_fresh_is_forgotten_too() -> None:
+    """The order of use is not that in which they expire."""
+    locations = cache()
+    for uin in range(1, 51):
+        locations.learn(uin, N[0], Source.HINT, 0)
+    for uin in range(51, 101):
+        locations.learn(uin, N[0], Source.ANSWER, 0)
+    locations.expire(720, at_most=50)
+    assert len(locations) == 50
+    assert all(known(locations, uin, 720) for uin in range(1, 51))
+
+
+def test_what_is_refreshed_is_looked_at_once_in_each_slot() -> None:
+    locations = cache()
+    for now in range(0, 7200, 10):
+        locations.learn(B, N[0], Source.HINT, now)
+        locations.expire(now)
+    assert len(locations._due) <= 62
+    assert sum(map(len, locations._due.values())) <= 62
+
+
 class CacheModel(RuleBasedStateMachine):
     """Anything may be learned, dropped, marked, looked up; the counters are those of what is there, within bounds."""
 
@@ -283,6 +304,12 @@ class CacheModel(RuleBasedStateMachine):
     @rule(at_most=st.integers(0, 20))
     def expire(self, at_most: int) -> None:
         self.locations.expire(self.now, at_most=at_most)
+
+    @rule()
+    def expire_all(self) -> None:
+        self.locations.expire(self.now)
+        every = [each for its in self.locations._by_uin.values() for each in its]
+        assert all(each.expires > self.now - SLOT for each in every)
 
     @rule(uin=uins)
     def tell(self, uin: int) -> None:

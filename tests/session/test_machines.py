@@ -120,6 +120,8 @@ class TestControl:
         assert pass_on(client, node)[1] == [Received(Call(7))]
         node.send(Ready(7))
         assert pass_on(client, node)[0] == [CallReady(7)]
+        assert client.state(7) is PeerCall.READY
+        assert client.step(7, Step.JOINED) == []
         assert client.state(7) is PeerCall.IDLE
 
     def test_a_call_is_accepted_or_refused(self) -> None:

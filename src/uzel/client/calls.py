@@ -60,8 +60,8 @@ class Ringing:
 class SetUp(Generic[Carried]):
     """A call that is being set up, and who waits for its conversation.
 
-    `after_lapse`: an earlier call to this peer was given up, so that the first 05 may be that one's. `unproven`: it
-    failed because whoever answered did not prove who they are, or did not complete the handshake.
+    `after_lapse`: an earlier call to this peer was given up, so that the first 05 may be that one's. `ready`: 07 came.
+    `unproven`: it failed because whoever answered did not prove who they are, or did not complete the handshake.
     """
 
     login: Login
@@ -71,6 +71,7 @@ class SetUp(Generic[Carried]):
     taken: bool = False
     opening: asyncio.Task[None] | None = None
     after_lapse: bool = False
+    ready: bool = False
     unproven: bool = False
 
 
@@ -154,7 +155,9 @@ class Calls(Generic[Carried]):
     def on_events(self, login: Login, events: list[Event]) -> None:
         """Take the events of the control connection."""
         for event in events:
-            if isinstance(event, PeerEvent) and event.peer > 0 and not self._closed:
+            if isinstance(event, CallArrived) and event.peer == self._identity.uin:
+                login.step(event.peer, Step.REFUSE)  # no honest node lets us call ourselves
+            elif isinstance(event, PeerEvent) and event.peer > 0 and not self._closed:
                 self._on_peer_event(login, Uin(event.peer), event)
 
     def _on_peer_event(self, login: Login, peer: Uin, event: PeerEvent) -> None:
@@ -165,7 +168,8 @@ class Calls(Generic[Carried]):
             case CallReady() | CallAnswered():
                 set_up = self._set_up(login, peer)
                 self._stop_opening(set_up)
-                set_up.login = login
+                set_up.login, set_up.after_lapse = login, False
+                set_up.ready = isinstance(event, CallReady)
                 set_up.opening = self._spawn(self._open(peer, set_up, as_caller=isinstance(event, CallReady)))
             case CallFailed():
                 self._on_failed(login, peer)
@@ -178,6 +182,7 @@ class Calls(Generic[Carried]):
             set_up.after_lapse = False
             self.on_events(login, login.step(peer, Step.CALL))
         else:
+            set_up.unproven = set_up.ready  # somebody took the call and broke off: the next one may be the right one
             self._fail(peer, set_up, UnavailableError(f"UIN {peer}"))
 
     def _on_arrived(self, login: Login, peer: Uin) -> None:
@@ -254,11 +259,11 @@ class Calls(Generic[Carried]):
         data = DataConnection(caller, callee, as_caller=as_caller, context=context, settings=self._settings)
         (host, port), own_address = login.endpoints
 
-        def first_byte() -> None:
+        def joined() -> None:
             login.step(peer, Step.JOINED)
 
         try:
-            await data.open((host, port + 1), own_address, first_byte)
+            await data.open((host, port + 1), own_address, joined)
             remember = as_caller or self._extension.remembers(peer)
             trust = await data.trust(self._pins, set_up.link_fingerprint, remember=remember)
             conversation = await self._begin(data, peer, trust)

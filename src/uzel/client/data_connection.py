@@ -52,8 +52,10 @@ class DataConnection:
         """The node took our 20: from then on it is the other side's turn."""
         return self._connected
 
-    async def open(self, node: tuple[str, int], own_address: str, on_first_byte: Callable[[], None]) -> None:
+    async def open(self, node: tuple[str, int], own_address: str, on_joined: Callable[[], None]) -> None:
         """Dial the node's data port, say 20, and complete end-to-end TLS; trust comes next (`trust`).
+
+        `on_joined` is called once the other side was heard: until then the node may say that the call has failed (D12).
 
         Raises `ConversationEndedError`, `TimedOutError` or `NodeRefusedError`.
         """
@@ -73,12 +75,14 @@ class DataConnection:
             self.runner.start_tls(self._context)
         else:
             await self._wait_for(self._first_byte)  # bounded by the machine's own patience
-        on_first_byte()
+            on_joined()
         try:
             async with asyncio.timeout(settings.conversation_handshake):
                 await self._wait_for(self._secured)
         except TimeoutError:
             raise TimedOutError("the other side did not complete the handshake", reason="handshake_timeout") from None
+        if self._as_caller:
+            on_joined()
 
     async def trust(self, pins: Pins, link_fingerprint: Fingerprint | None, *, remember: bool = True) -> PeerTrust:
         """Who is it? A key met for the first time is pinned, unless `remember` is off.

@@ -76,18 +76,23 @@ class AdminServer:
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Not a coroutine: `stop` must know of each connection from its first moment."""
+        if self._server is None:  # it was on its way while we stopped
+            writer.transport.abort()
+            return
         crowded = len(self._open) >= MOST_CONNECTIONS
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, crowded=crowded))
         self._open[task] = writer.transport
+        task.add_done_callback(self._open.pop)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, crowded: bool) -> None:
         writer.transport.set_write_buffer_limits(high=0)  # drained means taken: nothing lingers behind a close
         try:
             with contextlib.suppress(ConnectionError):
                 await self._talk(reader, writer, crowded=crowded)
         finally:
             writer.transport.abort()
-            del self._open[task]
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, crowded: bool) -> None:
         if crowded:

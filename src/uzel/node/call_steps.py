@@ -165,6 +165,7 @@ class CallSteps:
         callee = self._registry.user(step.call.callee)
         assert callee is not None
         if step.call.caller not in callee.told:
+            callee.tell(step.call.caller)
             self._context.do(Send(callee.connection, Unavailable(step.call.caller)))
             self._context.note("accept_ignored", step.reason, caller=step.call.caller, callee=step.call.callee)
 
@@ -270,6 +271,7 @@ class CallSteps:
             assert step.reason is not None
             self._context.do(EndRelay(call.number, step.reason))
             self._book.remove(call)
+            self._ring_again(call)
             return
         self.streams.end(call, pass_on=True)
         if step.silent:
@@ -282,6 +284,7 @@ class CallSteps:
         call = step.call
         if call.link is None:
             self._book.remove(call)
+            self._ring_again(call)
             return
         self.streams.end(call, pass_on=True)
         self._links.end_pair(call.link, (call.caller, call.callee), call.pair, step.now, after_data=True)
@@ -312,6 +315,7 @@ class CallSteps:
         self._context.note("conversation_over", step.reason, caller=call.caller, callee=call.callee)
         self._book.remove(call)
         self._links.unbind(link, call.number, step.now)
+        self._ring_again(call)
         self._serve_deferred(call, step.now)
 
     def _drop(self, step: Step) -> None:
@@ -344,7 +348,16 @@ class CallSteps:
                 self._finder.locations.mark_bad(call.callee, call.link.node, step.now)
             self._links.unbind(call.link, call.number, step.now)
         self._context.note("call_ended", step.reason, caller=call.caller, callee=call.callee)
+        self._ring_again(call)
         self._serve_deferred(call, step.now)
+
+    def _ring_again(self, over: CallRecord) -> None:
+        """The callee's answer, or a 05, was for the call that is over: a challenger that still rings needs another."""
+        rival = None if over.challenger else self._book.challenger(over.pair)
+        callee = None if rival is None else self._registry.user(rival.callee)
+        if rival is not None and callee is not None and rival.state is CallState.RINGING:
+            callee.told.pop(rival.caller, None)
+            self._context.do(Send(callee.connection, IncomingCall(rival.caller)))
 
     def _tell(self, call: CallRecord, step: Step, *, to_caller: bool) -> None:
         behind_link = call.link is not None and call.away is not to_caller

@@ -151,7 +151,7 @@ class Limits:
     addresses, addresses_per_giver: addresses of nodes that others told (D22).
     address_failures: so many in a row, and a learned address is forgotten (D22).
     learned_dials_per_minute, learned_dial_burst: dials to addresses that were told and never reached (D22).
-    giver_dials_per_minute, giver_dial_burst: such dials on one node's word (D22).
+    giver_dials_per_minute: such dials on one node's word, in any minute (D22).
     lists_per_minute, list_burst: answers to 90 for one link; beyond it they are empty.
     told_to_node, told_to_client: addresses in one node list (D4).
     redial_jitter: the share by which each delay before a link is dialled again varies, up and down.
@@ -205,7 +205,6 @@ class Limits:
     learned_dials_per_minute: int = _count(60)
     learned_dial_burst: int = _count(1)
     giver_dials_per_minute: int = _count(5)
-    giver_dial_burst: int = _count(5)
     lists_per_minute: int = _count(60)
     list_burst: int = _count(20)
     told_to_node: int = _count(512, least=0, most=65_532)
@@ -286,7 +285,7 @@ class NodeConfig:
             learned_per_giver=limits.addresses_per_giver,
             failures=limits.address_failures,
             learned_dials=Rate(limits.learned_dials_per_minute, limits.learned_dial_burst),
-            giver_dials=Rate(limits.giver_dials_per_minute, limits.giver_dial_burst),
+            giver_dials=limits.giver_dials_per_minute,
             redial=RedialTimes(
                 first=times.redial_first,
                 last=times.redial_last,

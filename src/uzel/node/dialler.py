@@ -74,6 +74,8 @@ class Dialler:
         """What is being dialled, and the configured nodes that have no link."""
         missing = {dialling.known.address: dialling.known for dialling in self._dials.values()}
         for known in self._configured:
+            if self.known.is_own(known.address):
+                continue
             if known.fingerprint is None or not self._table.links_of(known.fingerprint):
                 missing[known.address] = known
         return list(missing.values())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from uzel.errors import InvalidNameError, Reason
 from uzel.names import Fingerprint, NodeAddress, NodeReference, Range, range_of
 from uzel.node.context import Context
-from uzel.node.limits import Counts, RateLimiter
+from uzel.node.limits import Counts, PerMinute, RateLimiter
 from uzel.session.ring import Ring, best_address
 from uzel.wire import Address
 
@@ -65,7 +65,7 @@ class KnownNodes:
         self._learned = 0
         self._to_meet: OrderedDict[Fingerprint | None, OrderedDict[NodeAddress, None]] = OrderedDict()
         self._dials: RateLimiter[None] = RateLimiter(self._settings.learned_dials)
-        self._dials_of: RateLimiter[Fingerprint] = RateLimiter(self._settings.giver_dials)
+        self._dials_of: PerMinute[Fingerprint] = PerMinute(self._settings.giver_dials)
         self.ring = Ring()
 
     def __len__(self) -> int:

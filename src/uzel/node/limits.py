@@ -6,7 +6,7 @@ Each bound refuses by name; none of them crashes or blocks. Counterpart: `config
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -60,6 +60,38 @@ class RateLimiter(Generic[Key]):
             if now - since < full_after:
                 return
             del self._buckets[key]
+
+
+class PerMinute(Generic[Key]):
+    """At most so many in any minute, for each key, however they come. Keys of the last minute are remembered, at most
+    `bound` of them; beyond it the longest-unused is forgotten.
+    """
+
+    def __init__(self, most: int, *, bound: int = 10_000) -> None:
+        self._most = most
+        self._bound = bound
+        self._taken: OrderedDict[Key, deque[float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def take(self, key: Key, now: float) -> bool:
+        """Take one; False when the last minute had as many as it may."""
+        if not self.has(key, now):
+            return False
+        self._taken.setdefault(key, deque(maxlen=self._most)).append(now)
+        self._taken.move_to_end(key)
+        self._forget_old(now)
+        return True
+
+    def has(self, key: Key, now: float) -> bool:
+        """Whether `take` would give one."""
+        taken = self._taken.get(key)
+        return taken is None or len(taken) < self._most or now - taken[0] >= 60
+
+    def _forget_old(self, now: float) -> None:
+        while now - next(iter(self._taken.values()))[-1] >= 60 or len(self._taken) > self._bound:
+            self._taken.popitem(last=False)
 
 
 class Deadlines(Generic[Key]):

@@ -147,8 +147,10 @@ class Links:
             self._offer(link)
 
     def bind(self, link: Link, call: int, now: float) -> None:
-        """This call is carried by this link."""
+        """This call is carried by this link. Before the first one it is pinged: a fence must know who answers (D19)."""
         link.calls[call] = None
+        if not (link.pinged or link.pings):
+            self._ping(link, now)
         link.used_at = now
 
     def unbind(self, link: Link, call: int, now: float) -> None:
@@ -369,7 +371,8 @@ class Links:
         """Its first message came: from here on it is a link (D21)."""
         link.complete = True
         self._context.timers.clear(("links", "first", link.id))
-        self._ping(link, now)
+        if link.kept:  # others may be here for one search or hint: those need no ping
+            self._ping(link, now)
         older = self.links_of(link.node)
         self._by_node.setdefault(link.node, []).append(link)
         self._look_after(link, now)

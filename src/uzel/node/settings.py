@@ -28,7 +28,8 @@ class LinkSettings:
     relist: how often a dialled node is asked for its list again.
     learned, learned_per_giver: addresses that others told.
     failures: so many in a row, and a learned address is forgotten.
-    learned_dials, giver_dials: dials to addresses that were told and never reached, in all and on one giver's word.
+    learned_dials: dials to addresses that were told and never reached.
+    giver_dials: such dials on one giver's word in any minute.
     redial: delays between dials of a kept node.
     told_to_node, told_to_client: addresses in one A4.
     lists: answers to 90 for one node or client; beyond it they are empty.
@@ -53,7 +54,7 @@ class LinkSettings:
     learned_per_giver: int = 4096
     failures: int = 3
     learned_dials: Rate = Rate(60, 1)
-    giver_dials: Rate = Rate(5, 5)
+    giver_dials: int = 5
     redial: RedialTimes = field(default_factory=RedialTimes)
     told_to_node: int = 512
     told_to_client: int = 64

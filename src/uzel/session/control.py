@@ -78,12 +78,14 @@ class PeerCall(StrEnum):
 
     IDLE = "idle"
     CALLING = "calling"
+    READY = "ready"
+    """07 came: the caller's own data connection is being opened."""
     RINGING = "ringing"
     ANSWERED = "answered"
 
 
 class Step(StrEnum):
-    """What moves such a call: our verbs, the node's messages, and `joined`, our data connection standing."""
+    """What moves such a call: our verbs, the node's messages, and `joined`: both data connections stand."""
 
     CALL = "call"
     ACCEPT = "accept"
@@ -135,9 +137,15 @@ class Transition:
 CLIENT_CALLS: dict[tuple[PeerCall, Step], Transition] = {
     (PeerCall.IDLE, Step.CALL): Transition(PeerCall.CALLING, sends=Call),
     (PeerCall.IDLE, Step.INCOMING_CALL): Transition(PeerCall.RINGING, reports=CallArrived),
-    (PeerCall.CALLING, Step.READY): Transition(PeerCall.IDLE, reports=CallReady),
+    (PeerCall.CALLING, Step.READY): Transition(PeerCall.READY, reports=CallReady),
     (PeerCall.CALLING, Step.UNAVAILABLE): Transition(PeerCall.IDLE, reports=CallFailed),
     (PeerCall.CALLING, Step.GIVE_UP): Transition(PeerCall.IDLE),
+    # D12: the call may still fail, for both.
+    (PeerCall.READY, Step.UNAVAILABLE): Transition(PeerCall.IDLE, reports=CallFailed),
+    (PeerCall.READY, Step.JOINED): Transition(PeerCall.IDLE),
+    (PeerCall.READY, Step.GIVE_UP): Transition(PeerCall.IDLE),
+    (PeerCall.READY, Step.CALL): Transition(PeerCall.CALLING, sends=Call),
+    (PeerCall.READY, Step.INCOMING_CALL): Transition(PeerCall.RINGING, reports=CallArrived),
     # D14, glare: our own wish is being granted.
     (PeerCall.CALLING, Step.INCOMING_CALL): Transition(PeerCall.ANSWERED, sends=Accept, reports=CallAnswered),
     (PeerCall.RINGING, Step.CALL): Transition(PeerCall.ANSWERED, sends=Accept, reports=CallAnswered),

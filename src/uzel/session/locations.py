@@ -9,6 +9,7 @@ ask with A5 and tell with A9.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,6 +17,8 @@ from enum import IntEnum
 from uzel.names import Fingerprint
 
 PER_UIN = 3
+SLOT = 60.0
+"""Expired locations are looked for so many seconds at a time; a look-up never gives one."""
 MARKS = 20_000
 """Failed locations that are remembered; the longest-marked goes first."""
 
@@ -61,6 +64,8 @@ class Locations:
         self._by_uin: OrderedDict[int, list[Location]] = OrderedDict()
         self._hints = 0
         self._hints_of: dict[Fingerprint, int] = {}
+        self._due: dict[int, set[int]] = {}
+        """The UINs of which something expires, by the slot of time that is over when it has."""
         self._marks: OrderedDict[tuple[int, Fingerprint], tuple[float, int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -81,6 +86,7 @@ class Locations:
                     return False
                 self._raise(location, source)
                 location.expires = max(location.expires, now + lasts)
+                self._note_due(uin, location.expires)
                 self._by_uin.move_to_end(uin)
                 return True
         if source is Source.HINT and not self._room_for_hint(node):
@@ -88,6 +94,7 @@ class Locations:
         if len(known) >= PER_UIN and not self._displace(uin, known, source, now):
             return False
         known.append(Location(node, source, now + lasts))
+        self._note_due(uin, now + lasts)
         if source is Source.HINT:
             self._count_hint(node, 1)
         self._by_uin[uin] = known
@@ -150,11 +157,19 @@ class Locations:
         return self.marks(uin, node, now) > 0
 
     def expire(self, now: float, *, at_most: int = 1000) -> None:
-        """Forget what has expired among the longest-unused; call it now and then."""
-        for uin in [uin for uin, _ in zip(self._by_uin, range(at_most), strict=False)]:
-            self._fresh(uin, now)
+        """Forget what has expired, of so many users; call it now and then."""
+        while at_most > 0 and self._due and (slot := min(self._due)) * SLOT <= now:
+            uins = self._due[slot]
+            while uins and at_most > 0:
+                self._fresh(uins.pop(), now)
+                at_most -= 1
+            if not uins:
+                del self._due[slot]
         while self._marks and next(iter(self._marks.values()))[0] <= now:
             self._marks.popitem(last=False)
+
+    def _note_due(self, uin: int, expires: float) -> None:
+        self._due.setdefault(math.ceil(expires / SLOT), set()).add(uin)
 
     def _fresh(self, uin: int, now: float) -> list[Location]:
         known = self._by_uin.get(uin)
