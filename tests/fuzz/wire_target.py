@@ -38,9 +38,9 @@ def check(channel: Channel, data: bytes) -> None:
     step, body = (data[0], data[1:]) if data else (0, b"")
     size = max(1 + step, len(body) // MOST_PIECES)
     whole, cut = Framer(channel), Framer(channel)
-    messages = _read(whole, [body])
+    messages = _read(channel, whole, [body])
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
-    _hold(_read(cut, pieces) == messages, "the cuts change the messages")
+    _hold(_read(channel, cut, pieces) == messages, "the cuts change the messages")
     _hold(_outcome(cut) == _outcome(whole), "the cuts change the outcome")
     _hold(channel in ONE_SHOT or not whole.rest(), "bytes are left over")
     _hold(channel not in ONE_SHOT or len(messages) <= 1, "a second message on a one-shot channel")
@@ -48,7 +48,7 @@ def check(channel: Channel, data: bytes) -> None:
         _check_written_again(channel, message)
 
 
-def _read(framer: Framer, pieces: list[bytes]) -> list[Message]:
+def _read(channel: Channel, framer: Framer, pieces: list[bytes]) -> list[Message]:
     """What comes out of the pieces, node lists joined, with the promises checked after each piece."""
     messages: list[Message] = []
     for piece in pieces:
@@ -66,8 +66,8 @@ def _read(framer: Framer, pieces: list[bytes]) -> list[Message]:
                 messages.append(message)
         _hold(framer.fault is None or framer.fault in WIRE_FAULTS, "not a fault of the wire")
         _hold((framer.fault is None) == (not framer.fault_detail), "a fault without its particulars")
-        _hold(framer.buffered <= (MAX_BUFFERED if framer.fault is None else 0), "too much is held")
-        _hold(sys.getsizeof(framer._held) <= 2 * MAX_BUFFERED, "too much memory is held")
+        _hold(framer.buffered <= (MAX_BUFFERED[channel] if framer.fault is None else 0), "too much is held")
+        _hold(sys.getsizeof(framer._held) <= 2 * MAX_BUFFERED[channel], "too much memory is held")
     return messages
 
 
@@ -78,7 +78,7 @@ def _outcome(framer: Framer) -> tuple[object, ...]:
 def _check_written_again(channel: Channel, message: Message) -> None:
     if isinstance(message, NodeList):
         message = NodeList(message.addresses)
-    _hold(_read(Framer(channel), [encode(message)]) == [message], "what was read is written differently")
+    _hold(_read(channel, Framer(channel), [encode(message)]) == [message], "what was read is written differently")
 
 
 def _hold(promise: bool, what: str) -> None:
