@@ -305,6 +305,13 @@ class TestReports:
         one.report(number(1))
         with pytest.raises(ValueError, match="arrived"):
             one.report(number(0))
+        one.receive(frame(text(1)), 0)
+        for value in (1, 2):  # answered again, the first is the latest
+            one.receive(frame(text(value)), 0)
+            one.report(number(value))
+        one.receive(frame(text(9999)), 0)
+        one.report(number(9999))
+        one.report(number(1))
 
 
 class TestWindow:

@@ -245,7 +245,6 @@ class EnvelopeMachine(BaseConversation):
         if not self.closed:
             self._unanswered[envelope.id] = self._unanswered.get(envelope.id, 0) + size
             self._owed_bytes += size
-            self._answered.pop(envelope.id, None)
 
     def _take(self, arrival: Arrival, event: Event | None, events: list[Event], detail: str = "") -> None:
         """Do what the table says. Without an `event` the report is made by the base."""
@@ -274,6 +273,7 @@ class EnvelopeMachine(BaseConversation):
             return
         self._owed_bytes -= size
         self._answered[answer.id] = None
+        self._answered.move_to_end(answer.id)
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
         if not self.closed:
