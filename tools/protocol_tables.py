@@ -21,6 +21,7 @@ PLACES = {
     Channel.LINK: "node → node, link, inside TLS, either way",
     Channel.DATA_HELLO: "client → node, first bytes on the data port",
     Channel.CONVERSATION: "client → client, inside the TLS from end to end, either way",
+    Channel.CONVERSATION_2: "the same, for a conversation that agreed on `uzel/2`",
 }
 VARIABLE = {
     "utf8": "UTF-8 bytes",
@@ -72,9 +73,9 @@ def _words(field: Field) -> str:
             return field.words
         case Constant(value=value):
             return f"`{value.decode('ascii')}`"
-        case Size(minimum=minimum, maximum=maximum, counts_itself=counts_itself):
+        case Size(minimum=minimum, maximum=maximum, counts_itself=counts_itself, width=width):
             note = "; written counting itself, read either way" if counts_itself else ""
-            return f"size(2, {minimum}…{maximum}{note})"
+            return f"size({width}, {minimum}…{maximum}{note})"
         case Count(maximum=maximum):
             return f"count(2, 0…{maximum})"
         case Variable(kind=kind):

@@ -1,7 +1,7 @@
 """Writes docs/states.md from the tables of the machines, so that the drawings cannot drift from the program.
 
-Run it after every change of the tables in `session.calls` or `session.control.CLIENT_CALLS`. With `--check` it writes
-nothing and exits 1 when the file differs.
+Run it after every change of the tables in `session.calls`, `session.control.CLIENT_CALLS` or
+`session.envelope_conversation.ARRIVALS`. With `--check` it writes nothing and exits 1 when the file differs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from uzel.node.policy import POLICY
 from uzel.session.calls import CALLS_AWAY, NODE_CALLS, CallState, CallStep, CallTransition
 from uzel.session.control import CLIENT_CALLS
+from uzel.session.envelope_conversation import ARRIVALS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "states.md"
 HEAD = """\
@@ -56,6 +57,18 @@ def client_calls() -> list[str]:
     return [*lines, ""]
 
 
+def arrivals() -> list[str]:
+    """What the peer's hello changes in a conversation with `uzel/2`."""
+    lines = ["## A conversation with uzel/2, by what is known of the peer", ""]
+    lines += diagram([(state, came, row.next) for (state, came), row in ARRIVALS.items() if state != row.next])
+    lines += ["| state | what comes | next | answered | reports | counted as |", f"|{' --- |' * 6}"]
+    for (state, came), row in ARRIVALS.items():
+        reports = row.reports.__name__ if row.reports else ""
+        reason = f"`{row.reason}`" if row.reason else ""
+        lines.append(f"| {state} | {came} | {row.next} | {'42' if row.refuses else ''} | {reports} | {reason} |")
+    return [*lines, ""]
+
+
 def policy() -> list[str]:
     """What may be said to a node."""
     lines = [
@@ -75,6 +88,7 @@ def main() -> int:
             *node_calls("A call at the callee's node", NODE_CALLS),
             *node_calls("A call at the caller's node, the callee elsewhere", CALLS_AWAY),
             *client_calls(),
+            *arrivals(),
             *policy(),
         ]
     )

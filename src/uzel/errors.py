@@ -113,6 +113,9 @@ class Reason(StrEnum):
     PEER_KEY_CHANGED = "peer_key_changed"
     NODE_KEY_CHANGED = "node_key_changed"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    HELLO_MISSING = "hello_missing"
+    ENVELOPE_MALFORMED = "envelope_malformed"
+    ENVELOPE_REJECTED = "envelope_rejected"
     LOGIN_TIMEOUT = "login_timeout"
 
 

@@ -44,6 +44,10 @@ NOT_A_NODES = {
     Reason.PEER_KEY_CHANGED: "end to end",
     Reason.FIRST_BYTE_TIMEOUT: "end to end",
     Reason.LOGIN_TIMEOUT: "a client waits for its pong",
+    **dict.fromkeys(
+        (Reason.HELLO_MISSING, Reason.ENVELOPE_MALFORMED, Reason.ENVELOPE_REJECTED),
+        "end to end, and met by the client once it offers uzel/2 (core)",
+    ),
 }
 """Reasons that only a client meets, and why."""
 

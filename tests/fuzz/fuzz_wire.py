@@ -51,7 +51,7 @@ def fuzz(channel: str, flags: list[str]) -> None:
     import atheris
 
     # Only what is imported in here for the first time gives feedback on coverage
-    with atheris.instrument_imports(include=["uzel.wire"]):
+    with atheris.instrument_imports(include=["uzel.wire", "uzel.session.cbor_map", "uzel.session.envelopes"]):
         from fuzz.wire_target import check
         from uzel.wire import Channel
     target = Channel(channel)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fuzz import wire_target
 from fuzz.wire_target import BrokenPromiseError, check
-from uzel.wire import Channel, Framer, Message, Ping
+from uzel.wire import Channel, Envelope, Framer, Message, Ping, encode
 
 SCRIPT = Path(__file__).with_name("fuzz_wire.py")
 SECONDS = 4
@@ -53,3 +54,13 @@ def test_the_check_notices_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Framer, "feed", feed)
     with pytest.raises(BrokenPromiseError, match="too much is held"):
         check(Channel.LINK, bytes(66_000))
+
+
+def test_the_check_looks_into_envelopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(body: bytes) -> None:
+        raise KeyError(body)
+
+    check(Channel.CONVERSATION_2, b"\x00" + encode(Envelope(b"\xa0")))
+    monkeypatch.setattr(wire_target, "read_body", read)
+    with pytest.raises(KeyError):
+        check(Channel.CONVERSATION_2, b"\x00" + encode(Envelope(b"\xa0")))

@@ -2,7 +2,7 @@
 
 The first byte of an input says how the rest is cut into pieces. Whatever comes: messages, or one named fault of the
 wire; no exception; never more held than the bound; the same however it is cut; and what was read can be written and
-read again.
+read again. Of an envelope its body is read too: a value, or the one fault with the id that is in it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 
 from uzel.errors import Reason
-from uzel.wire import MAX_BUFFERED, MAX_PIECE, ONE_SHOT, TABLE, Channel, Framer, Message, NodeList, encode
-from vectors.read_vectors import fault_vectors, message_vectors
+from uzel.session.envelopes import EnvelopeFaultError, Hello, TextEnvelope, encode_hello, encode_other, encode_text
+from uzel.session.envelopes import read_envelope as read_body
+from uzel.wire import MAX_BUFFERED, MAX_PIECE, ONE_SHOT, TABLE, Channel, Envelope, Framer, Message, NodeList, encode
+from vectors.read_vectors import envelope_vectors, fault_vectors, message_vectors
 
 MAX_INPUT = 66_000
 MOST_PIECES = 200
+KEYS = ("id", "t", "at", "hello", "text", "reply", "caps", "agent", "invite", "gate")
 WIRE_FAULTS = frozenset(
     {
         Reason.UNEQUAL_HEADER,
@@ -38,17 +41,19 @@ def check(channel: Channel, data: bytes) -> None:
     step, body = (data[0], data[1:]) if data else (0, b"")
     size = max(1 + step, len(body) // MOST_PIECES)
     whole, cut = Framer(channel), Framer(channel)
-    messages = _read(whole, [body])
+    messages = _read(channel, whole, [body])
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
-    _hold(_read(cut, pieces) == messages, "the cuts change the messages")
+    _hold(_read(channel, cut, pieces) == messages, "the cuts change the messages")
     _hold(_outcome(cut) == _outcome(whole), "the cuts change the outcome")
     _hold(channel in ONE_SHOT or not whole.rest(), "bytes are left over")
     _hold(channel not in ONE_SHOT or len(messages) <= 1, "a second message on a one-shot channel")
     for message in messages:
         _check_written_again(channel, message)
+        if isinstance(message, Envelope):
+            _check_body(message.body)
 
 
-def _read(framer: Framer, pieces: list[bytes]) -> list[Message]:
+def _read(channel: Channel, framer: Framer, pieces: list[bytes]) -> list[Message]:
     """What comes out of the pieces, node lists joined, with the promises checked after each piece."""
     messages: list[Message] = []
     for piece in pieces:
@@ -66,8 +71,8 @@ def _read(framer: Framer, pieces: list[bytes]) -> list[Message]:
                 messages.append(message)
         _hold(framer.fault is None or framer.fault in WIRE_FAULTS, "not a fault of the wire")
         _hold((framer.fault is None) == (not framer.fault_detail), "a fault without its particulars")
-        _hold(framer.buffered <= (MAX_BUFFERED if framer.fault is None else 0), "too much is held")
-        _hold(sys.getsizeof(framer._held) <= 2 * MAX_BUFFERED, "too much memory is held")
+        _hold(framer.buffered <= (MAX_BUFFERED[channel] if framer.fault is None else 0), "too much is held")
+        _hold(sys.getsizeof(framer._held) <= 2 * MAX_BUFFERED[channel], "too much memory is held")
     return messages
 
 
@@ -78,7 +83,24 @@ def _outcome(framer: Framer) -> tuple[object, ...]:
 def _check_written_again(channel: Channel, message: Message) -> None:
     if isinstance(message, NodeList):
         message = NodeList(message.addresses)
-    _hold(_read(Framer(channel), [encode(message)]) == [message], "what was read is written differently")
+    _hold(_read(channel, Framer(channel), [encode(message)]) == [message], "what was read is written differently")
+
+
+def _check_body(body: bytes) -> None:
+    try:
+        envelope = read_body(body)
+    except EnvelopeFaultError as fault:
+        _hold(bool(fault.detail), "a fault without its particulars")
+        _hold(fault.id is None or fault.id in body, "an id out of nothing")
+        return
+    match envelope:
+        case Hello():
+            written = encode_hello(envelope)
+        case TextEnvelope():
+            written = encode_text(envelope)
+        case _:
+            written = encode_other(envelope)
+    _hold(read_body(written) == envelope, "an envelope is written differently")
 
 
 def _hold(promise: bool, what: str) -> None:
@@ -89,6 +111,8 @@ def _hold(promise: bool, what: str) -> None:
 def write_corpus(channel: Channel, folder: Path) -> None:
     """The golden vectors of the channel as seeds, alone and all the short ones in a row."""
     good = [vector.data for vector in message_vectors() if channel in vector.channels]
+    if channel is Channel.CONVERSATION_2:
+        good += [encode(Envelope(vector.data)) for vector in envelope_vectors()]
     bad = [vector.data for vector in fault_vectors() if vector.channel == channel]
     short = b"".join(data for data in good if len(data) < 1000)
     seeds = [data for data in (*good, *bad, short) if len(data) < MAX_INPUT]
@@ -97,7 +121,8 @@ def write_corpus(channel: Channel, folder: Path) -> None:
 
 
 def write_dictionary(path: Path) -> None:
-    """Every header and address type, for the fuzzer to strew in."""
+    """Every header, address type and key of an envelope, for the fuzzer to strew in."""
     words = [bytes((row.code, row.code)) for row in TABLE] + [b"\xa0", b"\xa1", b"\xa2", b"\xfc\xff", b"\x07\x01"]
+    words += [bytes((0x60 | len(key),)) + key.encode("ascii") for key in KEYS]
     lines = ["".join(f"\\x{byte:02x}" for byte in word) for word in words]
     path.write_text("".join(f'"{line}"\n' for line in lines), encoding="ascii")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from uzel.session.calls import CALLS_AWAY, NODE_CALLS, CallState
 from uzel.session.control import CLIENT_CALLS, PeerCall, Step
+from uzel.session.envelope_conversation import ARRIVALS, Arrival, PeerState
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +23,7 @@ def test_tables_stay_small() -> None:
     assert len(NODE_CALLS) <= 40
     assert len(CALLS_AWAY) <= 40
     assert len(CLIENT_CALLS) <= 40
+    assert len(ARRIVALS) <= 40
 
 
 def test_every_state_is_reached_and_left() -> None:
@@ -41,3 +43,11 @@ def test_every_state_is_reached_and_left() -> None:
 
 def test_every_step_of_a_client_is_used() -> None:
     assert {step for _, step in CLIENT_CALLS} == set(Step)
+
+
+def test_whatever_arrives_has_an_outcome_until_the_end() -> None:
+    missing = {(PeerState.MET, Arrival.LATE)}  # once met, no time passes
+    assert (
+        set(ARRIVALS) == {(state, came) for state in set(PeerState) - {PeerState.CLOSED} for came in Arrival} - missing
+    )
+    assert all((row.next is PeerState.CLOSED) == (row.reason is not None) for row in ARRIVALS.values())

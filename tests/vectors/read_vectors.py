@@ -1,4 +1,4 @@
-"""Reads the golden vectors (messages.json, faults.json), whose notation their own "about" explains."""
+"""Reads the golden vectors (messages.json, faults.json, envelopes.json), whose notation their own "about" explains."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import uzel.wire
 from uzel.errors import Reason
+from uzel.session.envelopes import AnyEnvelope, Gate, Hello, OtherEnvelope, Refusal, TextEnvelope
 from uzel.wire import Address, Channel, Message
 
 _FOLDER = Path(__file__).parent
@@ -37,6 +38,18 @@ class FaultVector:
     before: tuple[Message, ...]
 
 
+@dataclass(frozen=True)
+class EnvelopeVector:
+    """The body of an envelope and what is read: a value, a refusal, or the end of the conversation."""
+
+    name: str
+    data: bytes
+    envelope: AnyEnvelope | None
+    refused: Refusal | None
+    closes: bool
+    read_only: bool
+
+
 def message_vectors() -> list[Vector]:
     return [
         Vector(
@@ -62,6 +75,34 @@ def fault_vectors() -> list[FaultVector]:
         )
         for entry in _read("faults.json")
     ]
+
+
+def envelope_vectors() -> list[EnvelopeVector]:
+    return [
+        EnvelopeVector(
+            entry["name"],
+            _bytes(entry["bytes"]),
+            _envelope(entry),
+            Refusal(entry["refused"]) if "refused" in entry else None,
+            entry.get("closes", False),
+            entry.get("read_only", False),
+        )
+        for entry in _read("envelopes.json")
+    ]
+
+
+def _envelope(entry: dict[str, Any]) -> AnyEnvelope | None:
+    number = bytes(range(16))
+    match entry:
+        case {"hello": said}:
+            invite = bytes.fromhex(said["invite"]) if "invite" in said else None
+            return Hello(number, said["at"], tuple(said.get("caps", ())), said["agent"], invite, Gate(said["gate"]))
+        case {"text": said}:
+            reply = bytes.fromhex(said["reply"]) if "reply" in said else None
+            return TextEnvelope(number, said["at"], _value(said["text"]), reply)
+        case {"other": said}:
+            return OtherEnvelope(number, said["at"], said["type"], said.get("text"))
+    return None
 
 
 def _read(name: str) -> list[dict[str, Any]]:

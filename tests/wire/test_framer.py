@@ -7,7 +7,22 @@ import tracemalloc
 import pytest
 
 from uzel.errors import Reason
-from uzel.wire import MAX_BUFFERED, Address, Channel, Framer, NodeList, Ping, Ready, Text, encode
+from uzel.wire import (
+    MAX_BUFFERED,
+    MAX_ENVELOPE,
+    MAX_TEXT,
+    TABLE,
+    Address,
+    Channel,
+    Envelope,
+    Framer,
+    Message,
+    NodeList,
+    Ping,
+    Ready,
+    Text,
+    encode,
+)
 
 ADDRESS = Address("192.0.2.1", 8935)
 ADDRESS_BYTES = bytes.fromhex("A0C0000201 22E7")
@@ -52,7 +67,7 @@ def test_a_fault_split_over_feeds_drops_what_was_held() -> None:
     framer = Framer(Channel.CONVERSATION)
     text = b"\x30\x30\xff\xff" + b"a" * 65534
     assert framer.feed(text) == []
-    assert framer.buffered == len(text) == MAX_BUFFERED - 1
+    assert framer.buffered == len(text) == MAX_BUFFERED[Channel.CONVERSATION] - 1
     assert framer.feed(b"\xff" + encode(Ping(b"ab"))) == []
     assert (framer.fault, framer.buffered) == (Reason.TEXT_NOT_UTF8, 0)
 
@@ -84,7 +99,42 @@ def test_an_endless_node_list_holds_next_to_nothing() -> None:
     assert framer.feed(ADDRESS_BYTES * 2) == [NodeList((ADDRESS, ADDRESS), 0)]
 
 
-def test_a_text_byte_by_byte_is_copied_once() -> None:
+def test_only_where_envelopes_may_come_is_more_held_than_a_text() -> None:
+    with_envelopes = {channel for row in TABLE if row.cls is Envelope for channel in row.channels}
+    assert {channel: bound for channel, bound in MAX_BUFFERED.items() if bound != 65_539} == {
+        channel: len(encode(Envelope(bytes(MAX_ENVELOPE)))) for channel in with_envelopes
+    }
+
+
+@pytest.mark.parametrize("size", [0, MAX_ENVELOPE + 1, 2**24 + 1, 2**32 - 1])
+def test_an_envelope_of_a_size_out_of_range_is_never_held(size: int) -> None:
+    framer = Framer(Channel.CONVERSATION_2)
+    assert framer.feed(b"\x31\x31" + size.to_bytes(4, "little")[:3]) == []
+    assert (framer.fault, framer.buffered) == (None, 5)
+    assert framer.feed(size.to_bytes(4, "little")[3:] + b"a") == []
+    assert (framer.fault, framer.buffered) == (Reason.SIZE_OUT_OF_RANGE, 0)
+
+
+def test_the_largest_envelope_is_held_up_to_its_last_byte() -> None:
+    framer = Framer(Channel.CONVERSATION_2)
+    data = encode(Envelope(bytes(MAX_ENVELOPE)))
+    assert framer.feed(data[:-1]) == []
+    assert framer.buffered == len(data) - 1 < MAX_BUFFERED[Channel.CONVERSATION_2]
+    assert framer.eof() is Reason.TRUNCATED_MESSAGE
+    assert framer.feed(data[-1:] + encode(Ping(b"ab"))) == [Envelope(bytes(MAX_ENVELOPE)), Ping(b"ab")]
+    assert (framer.buffered, framer.eof()) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("channel", "message", "piece"),
+    [
+        (Channel.CONVERSATION, Text("a" * MAX_TEXT), 1),
+        (Channel.CONVERSATION_2, Text("a" * MAX_TEXT), 1),
+        (Channel.CONVERSATION_2, Envelope(b"a" * MAX_ENVELOPE), 100),
+    ],
+    ids=["text", "text_beside_envelopes", "envelope"],
+)
+def test_a_message_in_small_pieces_is_copied_once(channel: Channel, message: Message, piece: int) -> None:
     """Linear work: however small the pieces, the held bytes are turned into a message once, not at each feed."""
 
     class Counting(bytearray):
@@ -94,9 +144,8 @@ def test_a_text_byte_by_byte_is_copied_once() -> None:
             Counting.copied += len(self)
             return bytes(memoryview(self))
 
-    framer = Framer(Channel.CONVERSATION)
+    framer = Framer(channel)
     framer._held = Counting()
-    data = encode(Text("a" * 65535))
-    messages = [message for index in range(len(data)) for message in framer.feed(data[index : index + 1])]
-    assert messages == [Text("a" * 65535)]
-    assert Counting.copied <= len(data) + 16
+    data = encode(message)
+    assert [read for at in range(0, len(data), piece) for read in framer.feed(data[at : at + piece])] == [message]
+    assert Counting.copied <= len(data) + 128

@@ -18,6 +18,7 @@ byte = st.integers(0, 255)
 uin = st.one_of(st.sampled_from([0, 1, 2**32 - 1]), st.integers(0, 2**32 - 1))
 port = st.integers(0, 65535)
 token = st.binary(min_size=2, max_size=2)
+envelope_id = st.binary(min_size=16, max_size=16)
 
 
 def _is_name(text: str) -> bool:
@@ -52,6 +53,9 @@ BY_TYPE: dict[type[Message], st.SearchStrategy[Message]] = {
     wire.Refuse: st.builds(wire.Refuse, uin),
     wire.DataHello: st.builds(wire.DataHello, uin, uin),
     wire.Text: st.builds(wire.Text, st.text(st.characters(codec="utf-8"))),
+    wire.Envelope: st.builds(wire.Envelope, st.binary(min_size=1, max_size=300)),
+    wire.EnvelopeDelivered: st.builds(wire.EnvelopeDelivered, envelope_id),
+    wire.EnvelopeRefused: st.builds(wire.EnvelopeRefused, envelope_id, byte),
     wire.Delivered: st.builds(wire.Delivered, token),
     wire.Ping: st.builds(wire.Ping, token),
     wire.Pong: st.builds(wire.Pong, token),
@@ -76,13 +80,13 @@ def _pieces(data: bytes, at: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
-def _read(framer: Framer, pieces: list[bytes]) -> list[Message]:
+def _read(channel: Channel, framer: Framer, pieces: list[bytes]) -> list[Message]:
     """Feed the pieces and check what holds after each; node lists come back joined, as far as they came."""
     messages: list[Message] = []
     for piece in pieces:
         faulty = framer.fault is not None
         fresh = framer.feed(piece)
-        assert framer.buffered <= MAX_BUFFERED
+        assert framer.buffered <= MAX_BUFFERED[channel]
         assert not (faulty and fresh)
         assert not (framer.fault and framer.buffered)
         for message in fresh:
@@ -109,7 +113,7 @@ def test_what_is_written_is_read_back(row: wire.Row) -> None:
         assert data[0] == data[1] == row.code
         for channel in row.channels:
             framer = Framer(channel)
-            assert _read(framer, _pieces(data, at)) == [message]
+            assert _read(channel, framer, _pieces(data, at)) == [message]
             assert (framer.fault, framer.buffered, framer.eof(), framer.rest()) == (None, 0, None, b"")
 
     check()
@@ -122,9 +126,9 @@ def test_any_cuts_give_the_same_messages(channel: Channel) -> None:
     def check(messages: list[Message], behind: bytes, at: list[int]) -> None:
         data = b"".join(map(encode, messages)) + behind
         whole, cut = Framer(channel), Framer(channel)
-        expected = _read(whole, [data])
+        expected = _read(channel, whole, [data])
         assert expected[: len(messages)] == messages
-        assert _read(cut, _pieces(data, at)) == expected
+        assert _read(channel, cut, _pieces(data, at)) == expected
         assert (cut.fault, cut.fault_detail, cut.buffered) == (whole.fault, whole.fault_detail, whole.buffered)
 
     check()
@@ -140,7 +144,7 @@ def test_any_bytes_give_messages_or_one_named_fault(channel: Channel) -> None:
     @example(b"", [])
     def check(data: bytes, at: list[int]) -> None:
         whole, cut = Framer(channel), Framer(channel)
-        assert _read(cut, _pieces(data, at)) == _read(whole, [data])
+        assert _read(channel, cut, _pieces(data, at)) == _read(channel, whole, [data])
         assert (cut.fault, cut.fault_detail, cut.eof()) == (whole.fault, whole.fault_detail, whole.eof())
         rest = whole.rest()
         assert cut.rest() == rest

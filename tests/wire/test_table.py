@@ -1,4 +1,4 @@
-"""The table against PROTOCOL.md section 2, copied out here by hand: code, tail length, and where each may appear."""
+"""The table against PROTOCOL.md sections 2 and 6, copied by hand: code, tail length, where each may appear."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ DOWN = {Channel.CONTROL_TO_CLIENT}  #                      node → client, → 
 LINK = {Channel.LINK}  #                                   node → node
 DATA = {Channel.DATA_HELLO}  #                             first bytes on the data port
 TALK = {Channel.CONVERSATION}  #                           client ↔ client
+TALK_2 = {Channel.CONVERSATION_2}  #                       the same after uzel/2 was agreed on
 
 # code: (name, bytes behind the header, None where they vary; where)
 SECTION_2: dict[int, tuple[str, int | None, set[Channel]]] = {
@@ -30,10 +31,13 @@ SECTION_2: dict[int, tuple[str, int | None, set[Channel]]] = {
     0x07: ("Ready", 4, DOWN),
     0x08: ("Refuse", 4, UP),
     0x20: ("DataHello", 8, DATA),
-    0x30: ("Text", None, TALK),
-    0x40: ("Delivered", 2, TALK),
-    0x68: ("Ping", 2, UP | DOWN | LINK | TALK),
-    0x69: ("Pong", 2, UP | DOWN | LINK | TALK),
+    0x30: ("Text", None, TALK | TALK_2),
+    0x31: ("Envelope", None, TALK_2),
+    0x40: ("Delivered", 2, TALK | TALK_2),
+    0x41: ("EnvelopeDelivered", 16, TALK_2),
+    0x42: ("EnvelopeRefused", 17, TALK_2),
+    0x68: ("Ping", 2, UP | DOWN | LINK | TALK | TALK_2),
+    0x69: ("Pong", 2, UP | DOWN | LINK | TALK | TALK_2),
     0x90: ("NodeListRequest", 2, UP | LINK),
     0xA2: ("NodeAnnouncement", 2, LINK),
     0xA4: ("NodeList", None, DOWN | LINK),

@@ -2,7 +2,8 @@
 
 Rules: every 30 is answered by one 40, in order, and only once the program has said that the text is safe; texts
 go out within a window (D28), from a queue that outlives the conversation (D27). Reading stops while the program
-owes acknowledgements for too much, so a peer that keeps no window cannot make us grow. Counterpart: itself.
+owes answers for too much, so a peer that keeps no window cannot make us grow. Counterpart: itself. What a conversation
+with `uzel/2` has in common with it is `BaseConversation`; `envelope_conversation` is the rest of that one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_PINGS_WAITING = 64
 
 @dataclass(slots=True, eq=False)
 class IncomingText(Event):
-    """A text arrived. Call `ConversationMachine.acknowledge` with it once it is safe."""
+    """A text arrived. Call `BaseConversation.acknowledge` with it once it is safe."""
 
     text: str
     size: int = 0
@@ -45,43 +46,27 @@ class ReportIgnored(Event):
     """A 40 came with nothing outstanding: ignored (D6)."""
 
 
-class ConversationMachine(MessageMachine):
-    """One end of a conversation. Its texts come from `unreported`, which it rewinds at the start."""
+class BaseConversation(MessageMachine):
+    """What every conversation does: it takes texts in 30 and reports them, pings, and ends when the peer is silent."""
 
-    def __init__(
-        self,
-        unreported: Unreported,
-        times: KeepaliveTimes,
-        tokens: TokenSource,
-        now: float,
-        *,
-        window: int = WINDOW_BASE,
-    ) -> None:
-        super().__init__(Channel.CONVERSATION)
-        self._unreported = unreported
+    def __init__(self, channel: Channel, times: KeepaliveTimes, tokens: TokenSource, now: float) -> None:
+        super().__init__(channel)
         self._tokens = tokens
         self._keepalive = Keepalive(times, now)
-        self._window = window
         self._inbox: deque[IncomingText] = deque()
-        self._inbox_bytes = 0
-        unreported.rewind()
-        self.pump()
+        self._owed_bytes = 0
+        """Bytes on the wire of all that arrived and waits for our answer."""
 
     @property
     def wants_data(self) -> bool:
-        """False while too much waits for acknowledgement."""
-        return self._inbox_bytes < MAX_UNACKNOWLEDGED_BYTES and len(self._inbox) < MAX_UNACKNOWLEDGED_TEXTS
-
-    def pump(self) -> None:
-        """Queue whatever the window lets out."""
-        while not self.closed and (piece := self._unreported.next_piece(self._window)) is not None:
-            self._output.append(encode(Text(piece.decode("utf-8"))))
+        """False while too much waits for an answer."""
+        return self._owed_bytes < MAX_UNACKNOWLEDGED_BYTES and self._owed() < MAX_UNACKNOWLEDGED_TEXTS
 
     def acknowledge(self, text: IncomingText) -> None:
         """The text is safe: it is reported as soon as every earlier one is. Twice is once."""
         text.acknowledged = True
         while self._inbox and self._inbox[0].acknowledged:
-            self._inbox_bytes -= self._inbox.popleft().size
+            self._owed_bytes -= self._inbox.popleft().size
             if not self.closed:
                 self._send(Delivered(self._tokens()))
 
@@ -109,6 +94,10 @@ class ConversationMachine(MessageMachine):
             self._keepalive.heard(now)
         return events
 
+    def _owed(self) -> int:
+        """How many things that arrived wait for our answer."""
+        return len(self._inbox)
+
     def _heard(self, now: float) -> None:
         self._keepalive.heard(now)
 
@@ -117,16 +106,47 @@ class ConversationMachine(MessageMachine):
             case Text(text=text):
                 incoming = IncomingText(text, len(text.encode("utf-8")) + FRAME)
                 self._inbox.append(incoming)
-                self._inbox_bytes += incoming.size
+                self._owed_bytes += incoming.size
                 events.append(incoming)
             case Delivered():
-                if self._unreported.reported():
-                    self.pump()
-                else:
-                    events.append(ReportIgnored())
+                self._on_delivered(events)
             case Ping(token=token):
                 self._send(Pong(token))
             case Pong(token=token):
                 events.append(Ponged(token))
             case _:
                 raise AssertionError(f"the framer let {message} through")
+
+    def _on_delivered(self, events: list[Event]) -> None:
+        """A 40 came. Where no 30 is ever sent, nothing is outstanding."""
+        events.append(ReportIgnored())
+
+
+class ConversationMachine(BaseConversation):
+    """One end of a conversation. Its texts come from `unreported`, which it rewinds at the start."""
+
+    def __init__(
+        self,
+        unreported: Unreported,
+        times: KeepaliveTimes,
+        tokens: TokenSource,
+        now: float,
+        *,
+        window: int = WINDOW_BASE,
+    ) -> None:
+        super().__init__(Channel.CONVERSATION, times, tokens, now)
+        self._unreported = unreported
+        self._window = window
+        unreported.rewind()
+        self.pump()
+
+    def pump(self) -> None:
+        """Queue whatever the window lets out."""
+        while not self.closed and (piece := self._unreported.next_piece(self._window)) is not None:
+            self._output.append(encode(Text(piece.decode("utf-8"))))
+
+    def _on_delivered(self, events: list[Event]) -> None:
+        if self._unreported.reported():
+            self.pump()
+        else:
+            super()._on_delivered(events)

@@ -5,7 +5,7 @@ randomness. The layers above see messages only; what a stranger got wrong reache
 """
 
 from uzel.wire.fields import Address
-from uzel.wire.framer import MAX_BUFFERED, MAX_PIECE, Framer
+from uzel.wire.framer import MAX_PIECE, Framer
 from uzel.wire.messages import (
     Accept,
     Accepted,
@@ -15,6 +15,9 @@ from uzel.wire.messages import (
     ClientHello,
     DataHello,
     Delivered,
+    Envelope,
+    EnvelopeDelivered,
+    EnvelopeRefused,
     FoundHere,
     FoundInCache,
     IncomingCall,
@@ -34,10 +37,22 @@ from uzel.wire.messages import (
     Unavailable,
     VersionMismatch,
 )
-from uzel.wire.table import MAX_NODE_LIST, MAX_RELAYED, MAX_TEXT, ONE_SHOT, TABLE, Channel, Row, encode
+from uzel.wire.table import (
+    MAX_BUFFERED,
+    MAX_ENVELOPE,
+    MAX_NODE_LIST,
+    MAX_RELAYED,
+    MAX_TEXT,
+    ONE_SHOT,
+    TABLE,
+    Channel,
+    Row,
+    encode,
+)
 
 __all__ = [
     "MAX_BUFFERED",
+    "MAX_ENVELOPE",
     "MAX_NODE_LIST",
     "MAX_PIECE",
     "MAX_RELAYED",
@@ -54,6 +69,9 @@ __all__ = [
     "ClientHello",
     "DataHello",
     "Delivered",
+    "Envelope",
+    "EnvelopeDelivered",
+    "EnvelopeRefused",
     "FoundHere",
     "FoundInCache",
     "Framer",

@@ -29,6 +29,7 @@ from uzel.wire.messages import Message, NodeList
 
 _HEADER = 2
 _SIZED_HEADER = 4
+_LONG_SIZED_HEADER = 6
 
 
 class Codec:
@@ -101,11 +102,15 @@ class ConstantCodec(Codec):
 class SizedCodec(Codec):
     """A size, plain fields, then text or bytes to the end."""
 
+    _head = _SIZED_HEADER
+    """Bytes of the header and the size field."""
+    _size_form = "H"
+
     def __init__(self, code: int, cls: type[Message], size: Size, fields: tuple[Plain, ...], last: Variable) -> None:
         super().__init__(code, cls)
         self._size = size
-        self._reader = _struct("4x", fields)
-        self._writer = _struct("2sH", fields)
+        self._reader = _struct(f"{self._head}x", fields)
+        self._writer = _struct("2s" + self._size_form, fields)
         self._values = _values_of(fields)
         self._last_value = attrgetter(last.name)
         self._is_text = last.kind == "utf8"
@@ -133,10 +138,27 @@ class SizedCodec(Codec):
         """See `Codec`."""
         value = self._last_value(message)
         body: bytes = value.encode("utf-8") if self._is_text else value
-        size = self._reader.size - _SIZED_HEADER + len(body)
-        if size > self._size.maximum:
-            raise ValueError(f"{type(message).__name__}: a size of {size} is over {self._size.maximum}")
+        size = self._reader.size - self._head + len(body)
+        if not self._size.minimum <= size <= self._size.maximum:
+            limits = f"{self._size.minimum} … {self._size.maximum}"
+            raise ValueError(f"{type(message).__name__}: a size of {size} is not within {limits}")
         return _pack(self._writer, message, self.header, size, *self._values(message)) + body
+
+
+class LongSizedCodec(SizedCodec):
+    """The same with a size of four bytes. A class of its own, so that the size of two stays as quick as it is."""
+
+    _head = _LONG_SIZED_HEADER
+    _size_form = "I"
+
+    def measure(self, data: bytes, at: int, have: int) -> int:
+        """See `Codec`. SIZE_OUT_OF_RANGE as soon as the size is there."""
+        if have < _LONG_SIZED_HEADER:
+            return _LONG_SIZED_HEADER
+        size = int.from_bytes(data[at + 2 : at + 6], "little")
+        if not self._size.minimum <= size <= self._size.maximum:
+            raise _size_fault(self.code, size)
+        return _LONG_SIZED_HEADER + size
 
 
 class AddressedCodec(Codec):
@@ -215,6 +237,8 @@ def codec_for(code: int, cls: type[Message], layout: Layout) -> Codec:
             return ListCodec(code, cls, count)
         case (Size(counts_itself=True) as size, *_, Variable(kind="address") as last):
             return AddressedCodec(code, cls, size, plain, last)
+        case (Size(width=4) as size, *_, Variable(kind="utf8" | "bytes") as last):
+            return LongSizedCodec(code, cls, size, plain, last)
         case (Size() as size, *_, Variable(kind="utf8" | "bytes") as last):
             return SizedCodec(code, cls, size, plain, last)
         case _ if len(plain) == len(layout):

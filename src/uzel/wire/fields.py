@@ -53,7 +53,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The leading size field, 2 bytes: how many bytes follow it, `minimum` … `maximum`.
+    """The leading size field, of `width` 2 or 4 bytes: how many bytes follow it, `minimum` … `maximum`.
 
     With `counts_itself` it counts its own two bytes too (D2); receivers then take the length from the address that
     ends the message, and accept the size counted either way.
@@ -62,6 +62,7 @@ class Size:
     minimum: int
     maximum: int
     counts_itself: bool = False
+    width: Literal[2, 4] = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Bytes in any pieces → messages, for one channel. The counterpart of `encode`.
 
 Rules (D4, D6): a code is judged when its two bytes are there, a size when its field is there, always before the
-body is held. Never more than one unfinished message is held (65,539 bytes at most), and of a node list never more
-than one unfinished address. The first fault ends everything: it is named, what was held is dropped, and nothing more
-is returned, whatever comes. However the bytes are cut, the messages and the fault are the same, except that a node
-list comes in pieces that follow the cuts.
+body is held. Never more than one unfinished message is held (the channel's `MAX_BUFFERED` at most: 65,539 bytes, and
+1 MiB where envelopes may come), and of a node list never more than one unfinished address. The first fault ends
+everything: it is named, what was held is dropped, and nothing more is returned, whatever comes. However the bytes are
+cut, the messages and the fault are the same, except that a node list comes in pieces that follow the cuts.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from uzel.wire.table import CODES, DECODERS, ONE_SHOT, Channel
 
 MAX_PIECE = 64
 """Most addresses in one piece of a node list."""
-MAX_BUFFERED = 4 + 65535
-"""Most bytes that a framer ever holds of an unfinished message."""
 _HEADER = 2
 
 
@@ -59,7 +57,7 @@ class Framer:
 
     @property
     def buffered(self) -> int:
-        """How many bytes of an unfinished message are held, at most `MAX_BUFFERED`; `rest` is not counted."""
+        """How many bytes of an unfinished message are held, at most the channel's `MAX_BUFFERED`; `rest` is not."""
         return len(self._held)
 
     def feed(self, data: bytes) -> list[Message]:

@@ -105,10 +105,32 @@ class Text(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope(Message):
+    """31. An envelope of `uzel/2`: 1 … 1,048,576 bytes that should be one CBOR map (section 6, D29)."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered(Message):
     """40. The oldest unreported text has arrived and is safe (section 6)."""
 
     token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeDelivered(Message):
+    """41. The envelope with this id, 16 bytes, is safe on disk (section 6)."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRefused(Message):
+    """42. The envelope with this id, 16 bytes, is not taken; `reason` is one byte (section 6)."""
+
+    id: bytes
+    reason: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from uzel.wire.fields import Constant, Count, Layout, Size, Variable, opaque, u8
 
 MAX_TEXT = 65535
 """Longest text, in bytes of UTF-8."""
+MAX_ENVELOPE = 1024 * 1024
+"""Longest envelope, in bytes of its CBOR map (section 6)."""
 MAX_RELAYED = 65532 - 8
 """Most bytes that one relayed data carries: its size counts two UINs as well (D1)."""
 MAX_NODE_LIST = 65532
@@ -40,10 +42,16 @@ class Channel(StrEnum):
     """First bytes to a node's data port."""
     CONVERSATION = "conversation"
     """Client → client, inside the TLS from end to end, either way."""
+    CONVERSATION_2 = "conversation_2"
+    """The same for a conversation that agreed on `uzel/2` (D29)."""
 
 
 ONE_SHOT = frozenset({Channel.CONTROL_HELLO, Channel.HELLO_ANSWER, Channel.DATA_HELLO})
 """Channels of one single message, behind which other bytes follow (TLS, or the relayed stream)."""
+
+
+MAX_BUFFERED = dict.fromkeys(Channel, 4 + MAX_TEXT) | {Channel.CONVERSATION_2: 6 + MAX_ENVELOPE}
+"""Most bytes that a framer ever holds of an unfinished message, on each channel: its longest message fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,11 @@ class Row:
 
 _HELLO, _ANSWER, _DATA = Channel.CONTROL_HELLO, Channel.HELLO_ANSWER, Channel.DATA_HELLO
 _TO_NODE, _TO_CLIENT = Channel.CONTROL_TO_NODE, Channel.CONTROL_TO_CLIENT
-_LINK, _TALK = Channel.LINK, Channel.CONVERSATION
-_ALIVE = (_TO_NODE, _TO_CLIENT, _LINK, _TALK)
+_LINK, _TALK, _TALK_2 = Channel.LINK, Channel.CONVERSATION, Channel.CONVERSATION_2
+_ALIVE = (_TO_NODE, _TO_CLIENT, _LINK, _TALK, _TALK_2)
 _VERSION = (u8("major"), u8("minor"))
 _TOKEN = (opaque("token", 2),)
+_ID = opaque("id", 16)
 _PAIR = (u32("caller"), u32("callee"))
 
 TABLE: tuple[Row, ...] = (
@@ -77,8 +86,11 @@ TABLE: tuple[Row, ...] = (
     Row(0x07, m.Ready, (u32("callee"),), (_TO_CLIENT,), "4, D15"),
     Row(0x08, m.Refuse, (u32("caller"),), (_TO_NODE,), "4, D15"),
     Row(0x20, m.DataHello, _PAIR, (_DATA,), "4, D12"),
-    Row(0x30, m.Text, (Size(0, MAX_TEXT), Variable("text", "utf8")), (_TALK,), "6"),
-    Row(0x40, m.Delivered, _TOKEN, (_TALK,), "6"),
+    Row(0x30, m.Text, (Size(0, MAX_TEXT), Variable("text", "utf8")), (_TALK, _TALK_2), "6"),
+    Row(0x31, m.Envelope, (Size(1, MAX_ENVELOPE, width=4), Variable("body", "bytes")), (_TALK_2,), "6, D28, D29"),
+    Row(0x40, m.Delivered, _TOKEN, (_TALK, _TALK_2), "6"),
+    Row(0x41, m.EnvelopeDelivered, (_ID,), (_TALK_2,), "6, D29"),
+    Row(0x42, m.EnvelopeRefused, (_ID, u8("reason")), (_TALK_2,), "6, D29"),
     Row(0x68, m.Ping, _TOKEN, _ALIVE, "D9, D11, D19"),
     Row(0x69, m.Pong, _TOKEN, _ALIVE, "D9, D11, D19"),
     Row(0x90, m.NodeListRequest, _TOKEN, (_TO_NODE, _LINK), "3, D4, D11"),
