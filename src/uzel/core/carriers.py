@@ -9,11 +9,8 @@ reported comes again and may be shown twice (D27); towards a Uzel ids tell repea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from uzel.core.conversation import Arrived, Delivery, Key, Outgoing
-from uzel.core.gate import Gate
 from uzel.session.conversation import ConversationMachine, IncomingText
 from uzel.session.envelope_conversation import (
     EnvelopeArrived,
@@ -22,20 +19,14 @@ from uzel.session.envelope_conversation import (
     PeerHello,
     PeerRefused,
 )
-from uzel.session.envelopes import Hello, OtherEnvelope, RefusalReason, TextEnvelope, encode_hello, encode_text
+from uzel.session.envelopes import Hello, OtherEnvelope, Refusal, TextEnvelope, encode_text
 from uzel.session.machine import Event
-from uzel.session.unreported import OutgoingText, Unreported
+from uzel.session.unreported import FRAME, OutgoingText, Unreported
 
 BASE_CODE, ENVELOPE_CODE = 0x30, 0x31
 """What a text is sent as; once it went as 31 it goes only as 31."""
 CAPS = ("text",)
 """The types of envelope that we understand."""
-
-
-class HelloSource(Protocol):
-    """Writes our `hello`, with a new id and the time."""
-
-    def __call__(self, gate: Gate) -> bytes: ...
 
 
 class EnvelopeCarrier:
@@ -54,11 +45,12 @@ class EnvelopeCarrier:
         for event in events:
             match event:
                 case PeerHello(hello=hello):
+                    delivery.peer_says(hello.gate)
                     hellos.append(hello)
                 case EnvelopeArrived(envelope=TextEnvelope() as text):
                     delivery.arrived(Arrived(text.id, text.id, text.text, text.reply, text.at))
-                case EnvelopeArrived(envelope=OtherEnvelope() as other) if other.text is not None:
-                    delivery.arrived(Arrived(other.id, other.id, other.text, None, other.at))
+                case EnvelopeArrived(envelope=OtherEnvelope(text=str(said)) as other):
+                    delivery.arrived(Arrived(other.id, other.id, said, None, other.at))
                 case EnvelopeArrived(envelope=OtherEnvelope() as other):
                     self.machine.report(other.id)  # a type that we do not know: reported and dropped
                 case EnvelopeReported(id=known) if known in self._numbers:
@@ -80,7 +72,7 @@ class EnvelopeCarrier:
 
     def refuse(self, key: Key) -> None:
         assert isinstance(key, bytes)
-        self.machine.refuse(key, RefusalReason.NOT_ALLOWED)
+        self.machine.refuse(key, Refusal.NOT_ALLOWED)
 
     def _encode(self, text: Outgoing) -> bytes:
         number, body = self._encoded
@@ -90,15 +82,16 @@ class EnvelopeCarrier:
         return body
 
 
-@dataclass(eq=False)
 class BaseCarrier:
     """A conversation of the base protocol. `window`: bytes in flight (D28)."""
 
-    machine: ConversationMachine
-    unreported: Unreported
-    window: int
-    code: int = field(default=BASE_CODE, init=False)
-    _reported: list[int] = field(default_factory=list, init=False)
+    code = BASE_CODE
+
+    def __init__(self, machine: ConversationMachine, unreported: Unreported, window: int) -> None:
+        self.machine = machine
+        self._unreported = unreported
+        self._window = window
+        self._reported: list[int] = []
 
     def take(self, events: Sequence[Event], delivery: Delivery) -> list[Hello]:
         """Pass on what the machine reports; a base peer says nothing of itself."""
@@ -112,11 +105,11 @@ class BaseCarrier:
         return []
 
     def fits(self, text: Outgoing) -> bool:
-        waiting = self.unreported.waiting_bytes
-        return not waiting or waiting + len(text.text.encode("utf-8")) <= self.window
+        waiting = self._unreported.waiting_bytes
+        return not waiting or waiting + len(text.text.encode()) + FRAME <= self._window
 
     def send(self, text: Outgoing) -> None:
-        self.unreported.add(OutgoingText(text.text, lambda: self._reported.append(text.number)))
+        self._unreported.add(OutgoingText(text.text, lambda: self._reported.append(text.number)))
         self.machine.pump()
 
     def report(self, key: Key) -> None:
@@ -130,11 +123,6 @@ class BaseCarrier:
 def name_of_refusal(reason: int) -> str:
     """The reason of a 42, as the history shows it."""
     try:
-        return f"refused_{RefusalReason(reason).name.lower()}"
+        return f"refused_{Refusal(reason).name.lower()}"
     except ValueError:
         return f"refused_{reason}"
-
-
-def write_hello(envelope_id: bytes, at: int, agent: str, gate: Gate, invite: bytes | None) -> bytes:
-    """Our `hello`."""
-    return encode_hello(Hello(envelope_id, at, CAPS, agent, invite, str(gate)))

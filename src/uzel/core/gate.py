@@ -14,6 +14,9 @@ from enum import StrEnum
 from uzel.core.settings import GateBounds
 from uzel.names import Uin
 from uzel.node.limits import RateLimiter
+from uzel.session.envelopes import Gate
+
+__all__ = ["CallRates", "Gate", "Standing", "Strangers", "judge"]
 
 
 class Strangers(StrEnum):
@@ -23,14 +26,6 @@ class Strangers(StrEnum):
     """Nobody but contacts is let in, and people with an invite."""
     ASK = "ask"
     """They knock, and the person decides."""
-
-
-class Gate(StrEnum):
-    """What we say in `hello`: whether the other side's texts are taken (section 6)."""
-
-    OPEN = "open"
-    ASKED = "asked"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
