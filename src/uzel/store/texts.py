@@ -86,9 +86,10 @@ class Texts(History):
         """
         if self._db.execute(_HAS_OWN, (chat, text_id)).fetchone():
             raise ValueError("the chat has a text of ours with this id")
-        self._db.execute(_OWN_ID, (text_id,))
         state = TextState.QUEUED
-        return self._add(TextRecord(0, chat, True, text_id, text, reply, at, now, state, "", now, 0, False, True))
+        record = self._add(TextRecord(0, chat, True, text_id, text, reply, at, now, state, "", now, 0, False, True))
+        self._db.execute(_OWN_ID, (text_id,))
+        return record
 
     def last_id(self) -> bytes | None:
         """The greatest id that a queued text ever had, deleted ones too: the next is to be greater (UUIDv7 grow)."""
