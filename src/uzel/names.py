@@ -250,7 +250,7 @@ class ContactLink:
     invite: bytes = b""
 
     def __post_init__(self) -> None:
-        _check_contact_name(self.name)
+        check_contact_name(self.name)
         if len(self.nodes) > MAX_LINK_NODES:
             raise InvalidNameError(f"a contact link names at most {MAX_LINK_NODES} nodes")
         if len(self.invite) > 256:
@@ -302,7 +302,8 @@ class ContactLink:
         return f"uzel:{int(self.uin)}" + ("?" + "&".join(parts) if parts else "")
 
 
-def _check_contact_name(name: str) -> None:
+def check_contact_name(name: str) -> None:
+    """Raise `InvalidNameError` unless this can stand as a name: 64 characters, none that controls the screen."""
     if len(name) > MAX_CONTACT_NAME:
         raise InvalidNameError(f"a contact's name has at most {MAX_CONTACT_NAME} characters")
     if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} or c in _BIDI_CONTROLS for c in name):
