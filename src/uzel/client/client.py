@@ -60,18 +60,33 @@ class Client:
         self._changed = asyncio.Event()
         self._arrivals: deque[IncomingCall] = deque()
         self._closed = False
+        self._profile: Profile | None = None
         self._calls = calls = Calls(identity, pins, self._settings, self.counters, self._arrived)
         user = LoginUser(calls.on_events, calls.is_busy, calls.login_lost, self._tell, self._announce)
         self._presence = Presence(identity, pins, self._nodes, self._settings, self.counters, user)
 
     @classmethod
-    def open(cls, profile: Path | str, *nodes: str, settings: ClientSettings | None = None) -> Self:
+    def open(
+        cls,
+        profile: Path | str,
+        *nodes: str,
+        settings: ClientSettings | None = None,
+        passphrase: Callable[[], str] | None = None,
+    ) -> Self:
         """A client from a profile folder, for nodes written `HOST:PORT` or `HOST:PORT,FINGERPRINT`.
 
-        Raises `ProfileError` and `InvalidNameError`.
+        It holds the profile until it is closed: no other program may use it meanwhile. `passphrase` is called when the
+        profile needs one; opening it is slow then. Raises `ProfileError` and `InvalidNameError`.
         """
-        opened = Profile.open(Path(profile))
-        return cls(opened.identity, opened.pins, [NodeReference.parse(node) for node in nodes], settings)
+        references = [NodeReference.parse(node) for node in nodes]
+        opened = Profile.open(Path(profile), passphrase=passphrase)
+        try:
+            client = cls(opened.identity, opened.pins, references, settings)
+        except BaseException:
+            opened.close()
+            raise
+        client._profile = opened
+        return client
 
     @property
     def uin(self) -> Uin:
@@ -107,15 +122,19 @@ class Client:
     async def close(self, within: float | None = None) -> None:
         """End every conversation and go offline; whoever waits for a call gets `ClientClosedError`. Twice is once.
 
-        A connection whose other side takes nothing any more is given 5 seconds to take what is queued, and all of them
-        together at most `within` seconds.
+        The profile that `open` opened is let go. A connection whose other side takes nothing any more is given 5
+        seconds to take what is queued, and all of them together at most `within` seconds.
         """
         loop = asyncio.get_running_loop()
         until = None if within is None else loop.time() + within
         self._closed = True
         self._announce()
-        await self._calls.close(within)
-        await self._presence.stop(None if until is None else max(0.0, until - loop.time()))
+        try:
+            await self._calls.close(within)
+            await self._presence.stop(None if until is None else max(0.0, until - loop.time()))
+        finally:
+            if self._profile is not None:
+                self._profile.close()
 
     async def wait_online(self, timeout: float | None = None) -> WentOnline:
         """Wait until logged in. Raises the reason at once when waiting is of no use (`NodeKeyChangedError`,
