@@ -166,7 +166,7 @@ class CipherFile:
         """Run several statements: all of them or none. Raises `StorageError`, `ProfileError`."""
         with self.errors():
             try:
-                self.db.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
+                self.db.executescript(f"BEGIN IMMEDIATE;\n{script}\n;COMMIT;")
             finally:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
@@ -197,8 +197,8 @@ class CipherFile:
     def copy_to(self, path: Path, key: FileKey) -> None:
         """Write all that was committed into a new file (0600) under this key: one file, whole and on disk.
 
-        Consistent while other connections write. What was begun is removed when it fails. Raises `StorageError`,
-        `ProfileError`.
+        Consistent while other connections write, and read back: the library copies damaged pages without a word. What
+        was begun is removed when it fails. Raises `ProfileDamagedError`, `StorageError`.
         """
         target = CipherFile(path, key, Mode.CREATE)
         try:
@@ -208,6 +208,7 @@ class CipherFile:
                     target.db.execute("PRAGMA journal_mode = DELETE").fetchall()  # the copy says WAL, as the original
             finally:
                 target.close()
+            _prove(path, key)
             sync_file(path)
         except (ProfileError, StorageError):
             with suppress(OSError):
@@ -243,6 +244,18 @@ def sync_file(path: Path) -> None:
             os.close(descriptor)
 
 
+def _prove(path: Path, key: FileKey) -> None:
+    """Read all of a copy. Raises `ProfileDamagedError`, `StorageError`."""
+    file = CipherFile(path, key, Mode.READ)
+    try:
+        with file.errors():
+            found = file.db.execute("PRAGMA quick_check(1)").fetchall()
+        if found != [("ok",)]:
+            raise ProfileDamagedError(f"a copy of it is not whole: {found[0][0]}")
+    finally:
+        file.close()
+
+
 def _look(path: Path, connection: Connection) -> None:
     """Read the first page, which tells whether the key is right and the file as long as it was."""
     try:
@@ -262,12 +275,20 @@ def _set_up(path: Path, connection: Connection, mode: Mode) -> None:
         return
     if connection.execute("PRAGMA journal_mode = WAL").fetchall() != [("wal",)]:
         raise StorageError(f"{path}: this disk cannot hold a write-ahead log")
-    connection.execute("BEGIN IMMEDIATE")  # SQLite opens what it cannot write to without a word
+    version = connection.execute("PRAGMA user_version").fetchall()[0][0]
+    connection.execute("BEGIN IMMEDIATE")  # what cannot be written to is opened without a word, and even this succeeds
+    connection.execute(f"PRAGMA user_version = {version}").fetchall()
     connection.execute("ROLLBACK")
 
 
 def _kind(error: dbapi2.Error) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # without the details of the extended code
+    """SQLite's code, without the details of the extended one."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return int(code) & 0xFF
+    if type(error) is dbapi2.OperationalError:  # `Connection.backup` tells no code
+        return int(dbapi2.SQLITE_IOERR)
+    return int(dbapi2.SQLITE_CORRUPT if type(error) is dbapi2.DatabaseError else dbapi2.SQLITE_MISUSE)
 
 
 def _raise_named(path: Path, error: dbapi2.Error) -> NoReturn:

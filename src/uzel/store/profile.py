@@ -87,7 +87,7 @@ class Profile:
         with ExitStack() as held:
             held.enter_context(holding(folder / LOCK, program))
             refuse_profile(folder)
-            remove_leftovers(folder / DATABASE)
+            remove_unfinished(folder)
             pins = read_pins(folder) if has_pins(folder) else MemoryPins()  # they outlived a lost key: still good
             key = new_key(folder, passphrase)
             _build(folder, key, identity or Identity.generate(), pins)
@@ -104,7 +104,7 @@ class Profile:
         _refuse_nothing(folder)
         with ExitStack() as held:
             held.enter_context(holding(folder / LOCK, program))
-            remove_leftovers(folder / DATABASE)
+            remove_unfinished(folder)
             if not has_profile(folder):
                 _convert(folder)
             file, key_file = _unlock(folder, Mode.WRITE, passphrase)
@@ -167,7 +167,7 @@ class Profile:
 
     @classmethod
     def _opened(cls, folder: Path, file: CipherFile, held: ExitStack, *, has_passphrase: bool) -> Self:
-        identity = _read_identity(file)
+        identity = read_identity(file)
         return cls(folder, identity, file, held.pop_all(), has_passphrase=has_passphrase)
 
 
@@ -180,6 +180,12 @@ def refuse_profile(folder: Path) -> None:
     """Raises `ProfileError` when the folder holds a profile, of today or of the first version."""
     if has_profile(folder) or has_identity(folder):
         raise ProfileError(f"{folder} holds an identity already: choose another folder")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a crash left of files that never got their names. The caller holds the folder."""
+    for name in (DATABASE, KEY_FILE):  # and of the key file under its other name
+        remove_leftovers(folder / name)
 
 
 def new_key(folder: Path, passphrase: str | None) -> FileKey:
@@ -251,7 +257,8 @@ def _settle_key_file(folder: Path, key_file: str | None) -> None:
         remove_files(folder, (CHANGING,))
 
 
-def _read_identity(file: CipherFile) -> Identity:
+def read_identity(file: CipherFile) -> Identity:
+    """Whose profile it is. Raises `ProfileDamagedError`, `StorageError`."""
     with file.errors(tables=True):
         row = file.db.execute("SELECT private_key, uin FROM identity").fetchone()
     if row is None:
