@@ -1,10 +1,10 @@
 """Kills a process at every single thing that it does with the files of a profile, and looks what is left of it.
 
-    python crash_points.py STORY FOLDER
+python crash_points.py STORY FOLDER
 
-A story prepares a folder, does something, and checks what a crash left of it. A child process per step is killed when it
-comes to open, rename, link or remove its n-th file, or when a file grows past some size: then it is in the middle of what
-SQLite does. Prints how many steps there were. Counterpart: `test_crashes.py`.
+A story prepares a folder, does something, and checks what a crash left of it. A child process per step is killed when
+it comes to open, rename, link or remove its n-th file, or when a file grows past some size: then it is in the middle of
+what SQLite does. Prints how many steps there were. Counterpart: `test_crashes.py`.
 """
 
 from __future__ import annotations

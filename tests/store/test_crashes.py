@@ -27,7 +27,7 @@ CRASH_POINTS = Path(__file__).with_name("crash_points.py")
 def test_a_crash_at_any_step_leaves_a_profile_that_opens(
     story: str, fewest_steps: int, fewest_cuts: int, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-W", "error", CRASH_POINTS, story, tmp_path]
+    command = [sys.executable, "-W", "error", str(CRASH_POINTS), story, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     steps, cuts = map(int, done.stdout.split())

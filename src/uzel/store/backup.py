@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from uzel.errors import ProfileDamagedError, ProfileTruncatedError, WrongPassphraseError
+from uzel.identity import derive_uin
 from uzel.store.cipher import PAGE, CipherFile, Mode
 from uzel.store.files import make_private_folder, refuse_existing, taking_place_of
 from uzel.store.keys import derive_key, new_salt, read_salt

@@ -92,7 +92,9 @@ class Profile:
             key = new_key(folder, passphrase)
             _build(folder, key, identity or Identity.generate(), pins)
             remove_pins(folder)
-            return cls._opened(folder, CipherFile(folder / DATABASE, key), held, has_passphrase=passphrase is not None)
+            file = CipherFile(folder / DATABASE, key)
+            held.callback(file.close)
+            return cls._opened(folder, file, held, has_passphrase=passphrase is not None)
 
     @classmethod
     def open(cls, folder: Path, *, passphrase: Passphrase | None = None, program: str = "") -> Self:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,13 +65,17 @@ def is_held_here(path: Path) -> bool:
 def _open(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return os.open(path, flags, PRIVATE_FILE)
+        descriptor = os.open(path, flags, PRIVATE_FILE)
     except OSError as error:
         if error.errno in _REFUSED:
             raise ProfileReadOnlyError(f"{path}: {error.strerror}") from None
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise ProfileError(f"{path} is not a file: move it away") from None
         raise StorageError(f"{path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ProfileError(f"{path} is not a file: move it away")
+    return descriptor
 
 
 def _tell(descriptor: int, program: str) -> None:
@@ -84,5 +89,6 @@ def _tell(descriptor: int, program: str) -> None:
 def _told_in(descriptor: int) -> str:
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         told = json.loads(os.pread(descriptor, MOST_TOLD, 0))
-        return f"{str(told['program'])[:MOST_NAME]}, process {int(told['pid'])}, since {str(told['since'])[:MOST_NAME]}"
+        program, pid, since = (str(told[name])[:MOST_NAME] for name in ("program", "pid", "since"))
+        return f"{program}, process {pid}, since {since}"
     return "it did not say which"

@@ -46,7 +46,7 @@ STEPS: tuple[str, ...] = (PROFILE_TABLES,)
 def make_tables(file: CipherFile, steps: Sequence[str] = STEPS) -> None:
     """Run every step in a new, empty file. Raises `StorageError`."""
     mark = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {len(steps)};"
-    file.run_script("".join(steps) + mark)
+    file.run_script("\n;".join((*steps, mark)))
 
 
 def version_of(file: CipherFile, steps: Sequence[str] = STEPS) -> int:
@@ -70,7 +70,7 @@ def upgrade(file: CipherFile, steps: Sequence[str] = STEPS) -> None:
     version = version_of(file, steps)
     for number, step in enumerate(steps[version:], start=version + 1):
         _keep_copy(file, file.path.with_name(f"{file.path.name}.before-{number}"))
-        file.run_script(f"{step}\nPRAGMA user_version = {number};")
+        file.run_script(f"{step}\n;PRAGMA user_version = {number};")
 
 
 def copies_of(path: Path) -> list[Path]:
