@@ -17,7 +17,9 @@ DOCUMENTS = sorted(
     for path in folder.glob("*.md")
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
-COMMAND = re.compile(r"(?:^|[\s`/|(=])uzel ((?:node|identity) [a-z-]+|listen|send|demo)\b([^`\n#]*)", re.MULTILINE)
+COMMAND = re.compile(
+    r"(?:^|[\s`/|(=])uzel ((?:node|identity|profile) [a-z-]+|listen|send|demo)\b([^`\n#]*)", re.MULTILINE
+)
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 

@@ -161,6 +161,70 @@ class ProfileError(UzelError):
     reason = "profile"
 
 
+class ProfileHeldError(ProfileError):
+    """Another program is using this profile. End it first, or use another profile."""
+
+    reason = "profile_held"
+
+
+class PassphraseNeededError(ProfileError):
+    """The profile is locked. Give its passphrase; if it never had one, its key file profile.key is missing: put back
+    a copy of it, or restore a backup."""
+
+    reason = "passphrase_needed"
+
+
+class WrongPassphraseError(ProfileError):
+    """That does not open the file. Check the passphrase or recovery code for typing errors; if it is surely right,
+    the file is damaged: use a backup."""
+
+    reason = "wrong_passphrase"
+
+
+class BadPassphraseError(ProfileError):
+    """That cannot be a passphrase. Choose another."""
+
+    reason = "bad_passphrase"
+
+
+class KeyFileError(ProfileError):
+    """The key file beside the profile does not open it. Put back the profile.key that belongs to it, or restore a
+    backup."""
+
+    reason = "key_file"
+
+
+class ProfileDamagedError(ProfileError):
+    """The profile is damaged. Keep a copy of its folder, then restore a backup into a new one."""
+
+    reason = "profile_damaged"
+
+
+class ProfileTruncatedError(ProfileDamagedError):
+    """The end of the profile is missing. Copy the file again if it came from elsewhere, or restore a backup."""
+
+    reason = "profile_truncated"
+
+
+class ForeignProfileError(ProfileError):
+    """That file is no profile of Uzel's. Check its name."""
+
+    reason = "profile_foreign"
+
+
+class ProfileTooNewError(ProfileError):
+    """The profile was written by a newer Uzel. Update this one."""
+
+    reason = "profile_too_new"
+
+
+class ProfileReadOnlyError(ProfileError):
+    """The profile cannot be written to. Check the owner and the permissions of its folder, or copy it to a disk that
+    can be written to."""
+
+    reason = "profile_read_only"
+
+
 class StorageError(UzelError):
     """The disk did not take what was to be written. Check its free space and the folder's permissions."""
 

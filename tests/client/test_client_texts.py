@@ -132,7 +132,7 @@ def test_a_handler_that_raises_ends_its_conversation_only() -> None:
 
 
 def test_kill_9_between_arrival_and_report(tmp_path: Path) -> None:
-    Profile.create(tmp_path / "bob", identity(BOB))
+    Profile.create(tmp_path / "bob", identity(BOB)).close()
 
     async def story() -> None:
         async with world() as w, w.online(ALICE) as (alice,):

@@ -1,27 +1,30 @@
-"""The contract of `Pins`, on those in memory and those in a file."""
+"""The contract of `Pins`, on those in memory and those in a profile."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from identity.identity_helpers import cheap_identity
 from uzel.errors import NodeKeyChangedError, PeerKeyChangedError
 from uzel.identity import MemoryPins, Pin, Pins
 from uzel.names import Fingerprint, NodeAddress, Uin
-from uzel.store.pins import FilePins
+from uzel.store.profile import Profile
 
 BOB, CAROL = Uin(1), Uin(4294967295)
 A, B = Fingerprint(b"a" * 32), Fingerprint(b"b" * 32)
 NODE = NodeAddress.parse("[2001:db8::1]:8935")
 
 
-@pytest.fixture(params=["memory", "file"])
-def pins(request: pytest.FixtureRequest, tmp_path: Path) -> Pins:
+@pytest.fixture(params=["memory", "profile"])
+def pins(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pins]:
     if request.param == "memory":
-        return MemoryPins()
-    FilePins.create(tmp_path / "pins.json")
-    return FilePins(tmp_path / "pins.json", tmp_path / "lock")
+        yield MemoryPins()
+        return
+    with Profile.create(tmp_path / "profile", cheap_identity(9)) as profile:
+        yield profile.pins
 
 
 def test_nothing_is_pinned_at_first(pins: Pins) -> None:

@@ -43,7 +43,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The profiles of some people, to be copied."""
     folder = tmp_path_factory.mktemp("people")
     for name in ("alice", "bob", "carol"):
-        Profile.create(folder / name, Identity.generate())
+        Profile.create(folder / name, Identity.generate()).close()
     return folder
 
 

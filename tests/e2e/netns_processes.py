@@ -210,10 +210,11 @@ class Person:
     """Somebody's profile folder."""
 
     def __init__(self, folder: Path) -> None:
-        profile = Profile.open(folder)
+        with Profile.peek(folder) as profile:
+            self.identity = profile.identity
         self.folder = folder
-        self.uin = int(profile.identity.uin)
-        self.link = str(ContactLink(profile.identity.uin, profile.identity.fingerprint))
+        self.uin = int(self.identity.uin)
+        self.link = str(ContactLink(self.identity.uin, self.identity.fingerprint))
 
 
 class Talker(Started):

@@ -41,9 +41,10 @@ class Person:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.profile = Profile.open(folder)
-        self.uin = self.profile.identity.uin
-        self.link = ContactLink(self.uin, self.profile.identity.fingerprint)
+        with Profile.peek(folder) as profile:
+            identity = profile.identity
+        self.uin = identity.uin
+        self.link = ContactLink(self.uin, identity.fingerprint)
 
     def flags(self, node: str) -> tuple[str, ...]:
         return ("--profile", str(self.folder), "--node", node)
@@ -69,7 +70,7 @@ class Person:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("people")
     for name in ("alice", "bob"):
-        Profile.create(folder / name, Identity.generate())
+        Profile.create(folder / name, Identity.generate()).close()
     return folder
 
 
@@ -172,8 +173,9 @@ def test_echo_answers_every_text_with_itself(node: RunningNode, bob: Person) -> 
 
 
 def test_only_contacts_are_let_in(node: RunningNode, alice: Person, bob: Person) -> None:
-    bob.profile.pins.pin_peer(Uin(identity(4).uin), Fingerprint(identity(4).fingerprint), verified=True)
-    bob.profile.pins.pin_peer(Uin(identity(5).uin), STRANGER, verified=True)
+    with Profile.open(bob.folder) as profile:
+        profile.pins.pin_peer(Uin(identity(4).uin), Fingerprint(identity(4).fingerprint), verified=True)
+        profile.pins.pin_peer(Uin(identity(5).uin), STRANGER, verified=True)
     with bob.listen(node.written, "--accept", "contacts") as listening:
         listening.until("online")
         started = time.monotonic()
@@ -445,7 +447,8 @@ def test_a_liar_that_goes_away_leaves_the_lie_told(alice: Person) -> None:
 
 def test_a_changed_node_key_exits_4_and_says_what_to_do(node: RunningNode, alice: Person, bob: Person) -> None:
     for person in (alice, bob):
-        person.profile.pins.pin_node(NodeAddress.parse(node.written), STRANGER)
+        with Profile.open(person.folder) as profile:
+            profile.pins.pin_node(NodeAddress.parse(node.written), STRANGER)
     started = time.monotonic()
     code, shown, said = alice.send(node.written, bob.link)
     assert (code, shown["reason"]) == (4, "node_key_changed")

@@ -157,7 +157,7 @@ def test_an_identity_is_made_once_and_shown(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout) == (1, "")
     assert "already" in again.stderr
     assert uzel("identity", "show", "--profile", folder, "--json").stdout == shown.stdout
-    assert (folder / "identity.pem").stat().st_mode & 0o777 == 0o600
+    assert (folder / "profile.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_without_a_profile_it_is_the_users_own(tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ def test_without_a_profile_it_is_the_users_own(tmp_path: Path) -> None:
     assert missing.returncode == 1
     assert str(tmp_path / "data" / "uzel") in missing.stderr
     assert uzel("identity", "new", env=home).returncode == 0
-    assert (tmp_path / "data" / "uzel" / "profile" / "identity.pem").exists()
+    assert (tmp_path / "data" / "uzel" / "profile" / "profile.db").exists()

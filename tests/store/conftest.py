@@ -1,4 +1,7 @@
-"""The database of texts and people, in memory and as a real encrypted file: every test of its tables runs on both."""
+"""The database of texts and people, in memory and as a real encrypted file: every test of its tables runs on both.
+
+And passphrases that cost nothing: Argon2id takes a fifth of a second each time, on purpose.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from store.message_tables import Database, encrypted, in_memory
+from uzel.store import keys
+
+
+@pytest.fixture
+def cheap_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "ARGON2_MEMORY_KIB", 8 * keys.ARGON2_LANES)
 
 
 @pytest.fixture(params=["memory", "encrypted"])

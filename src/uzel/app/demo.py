@@ -23,6 +23,7 @@ from uzel.app.demo_process import DemoFailedError, Line, child, next_line, send_
 from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.node_client import ask_node
 from uzel.faces.cli.running import run_until_signal
+from uzel.identity import Identity
 from uzel.names import ContactLink
 from uzel.store.profile import Profile
 
@@ -94,20 +95,23 @@ def run_demo() -> int:
 async def _demo() -> None:
     with tempfile.TemporaryDirectory(prefix="uzel-demo-") as folder:
         alice_folder, bob_folder = Path(folder) / "alice", Path(folder) / "bob"
-        alice = await asyncio.to_thread(Profile.create, alice_folder)
-        bob = await asyncio.to_thread(Profile.create, bob_folder)
-        for name, profile in (("Alice", alice), ("Bob", bob)):
-            story(name, f"is number {int(profile.identity.uin)}, key {profile.identity.fingerprint}")
+        alice = await asyncio.to_thread(_new_person, alice_folder)
+        bob = await asyncio.to_thread(_new_person, bob_folder)
+        for name, identity in (("Alice", alice), ("Bob", bob)):
+            story(name, f"is number {int(identity.uin)}, key {identity.fingerprint}")
         async with AsyncExitStack() as running:
             a = await running.enter_async_context(_node("Node A", Path(folder) / "a"))
             b = await running.enter_async_context(_node("Node B", Path(folder) / "b", "--peer", a.reference))
-            talk = _link_and_talk(
-                a, b, alice_folder, bob_folder, ContactLink(bob.identity.uin, bob.identity.fingerprint)
-            )
+            talk = _link_and_talk(a, b, alice_folder, bob_folder, ContactLink(bob.uin, bob.fingerprint))
             alice_told, bob_told = await while_they_live([a.process, b.process], talk, "a node")
             _check(alice_told, bob_told)
             _tell_what_the_nodes_saw(await a.end(), await b.end())
     print("\nEvery text was delivered, both ways. The nodes carried bytes and could read none of them.")
+
+
+def _new_person(folder: Path) -> Identity:
+    with Profile.create(folder) as made:
+        return made.identity
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
 from uzel.faces.cli.output import printable, say, silence_stdout
+from uzel.faces.cli.profile import profile_app
 from uzel.faces.cli.running import StoppedError
 from uzel.faces.cli.send import send
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="""\b
     uzel demo                                          watch two people talk through two nodes
     uzel identity new --profile alice                  make a number and a key
+    uzel profile backup alice.uzel --profile alice     back it up
     uzel listen --profile alice --node HOST:PORT       be called
     uzel send --profile alice --node HOST:PORT 1234 hi send a text
     uzel node run --listen 0.0.0.0:8935 --state DIR    run a node
@@ -41,6 +43,7 @@ app = typer.Typer(
     """,
 )
 app.add_typer(identity_app, name="identity", short_help="Your number and key.")
+app.add_typer(profile_app, name="profile", short_help="Back up, restore, lock and check your profile.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
 app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
 app.command("send", short_help="Send one text and wait until it is delivered.")(send)

@@ -38,16 +38,39 @@ class Client(BaseClient[Conversation]):
     ) -> None:
         chosen = settings or ClientSettings()
         self._protocol = BaseProtocol(chosen)
+        self._profile: Profile | None = None
         super().__init__(identity, pins, nodes, chosen, self._protocol)
 
     @classmethod
-    def open(cls, profile: Path | str, *nodes: str, settings: ClientSettings | None = None) -> Self:
+    def open(
+        cls,
+        profile: Path | str,
+        *nodes: str,
+        settings: ClientSettings | None = None,
+        passphrase: Callable[[], str] | None = None,
+    ) -> Self:
         """A client from a profile folder, for nodes written `HOST:PORT` or `HOST:PORT,FINGERPRINT`.
 
-        Raises `ProfileError` and `InvalidNameError`.
+        It holds the profile until it is closed: no other program may use it meanwhile. `passphrase` is called when the
+        profile needs one; opening it is slow then. Raises `ProfileError` and `InvalidNameError`.
         """
-        opened = Profile.open(Path(profile))
-        return cls(opened.identity, opened.pins, [NodeReference.parse(node) for node in nodes], settings)
+        references = [NodeReference.parse(node) for node in nodes]
+        opened = Profile.open(Path(profile), passphrase=passphrase)
+        try:
+            client = cls(opened.identity, opened.pins, references, settings)
+        except BaseException:
+            opened.close()
+            raise
+        client._profile = opened
+        return client
+
+    async def close(self, within: float | None = None) -> None:
+        """As `BaseClient.close`; the profile that `open` opened is let go."""
+        try:
+            await super().close(within)
+        finally:
+            if self._profile is not None:
+                self._profile.close()
 
     async def serve(self, handler: TextHandler) -> None:
         """Accept every call and give each text to `handler`, which reports it delivered by returning.

@@ -56,7 +56,7 @@ def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     when the disk refuses; then the old content stands.
     """
     _refuse_other_than_file(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = temporary_name(path)
     with storage_errors(path):
         try:
             _write_new(temporary, data, mode)
@@ -68,29 +68,69 @@ def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
         sync_folder(path.parent)
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what a crash left of earlier `write_atomically` calls on this path. Only under the writers' lock."""
+def temporary_name(path: Path) -> Path:
+    """A name beside `path`, for what is to take its place when it is whole."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+@contextmanager
+def taking_place_of(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """A temporary name to write a file under; when the block ends it takes its place at `path`, durably.
+
+    The block makes the file's own content durable. When the block raises nothing changes. Raises `StorageError`, and
+    `ProfileError` when `path` exists and `overwrite` is off.
+    """
+    _refuse_other_than_file(path)
+    temporary = temporary_name(path)
     with storage_errors(path):
-        for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        try:
+            yield temporary
+            if overwrite:
+                temporary.replace(path)
+            else:
+                _give_new_name(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises `ProfileError` when something has this name."""
+    if os.path.lexists(path):
+        raise ProfileError(f"{path} exists already: choose another name")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what a crash left under a `temporary_name` of this path. Only under the writers' lock."""
+    with storage_errors(path):
+        for leftover in path.parent.glob(f".{path.name}.*.tmp*"):  # SQLite puts a journal beside its file
             leftover.unlink(missing_ok=True)
 
 
 def read_private(path: Path, *, limit: int = MAX_FILE) -> bytes:
     """The content of a file that only its owner may read, of at most `limit` bytes. Raises `ProfileError`."""
+    data = read_start(path, limit + 1)
+    if len(data) > limit:
+        raise ProfileError(f"{path} is longer than {limit} bytes: it is not one of Uzel's, or damaged")
+    return data
+
+
+def read_start(path: Path, count: int, *, private: bool = True) -> bytes:
+    """The first bytes of a file, at most `count`. Raises `ProfileError`, also when others may read it, if `private`."""
     try:
         # NONBLOCK, or a pipe in the file's place would hold us here.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _check_private(path, os.fstat(descriptor).st_mode)
+            mode = os.fstat(descriptor).st_mode
+            _check_private(path, mode if private else mode & ~0o077)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(limit + 1)
+                return file.read(count)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}") from error
-    if len(data) > limit:
-        raise ProfileError(f"{path} is longer than {limit} bytes: it is not one of Uzel's, or damaged")
-    return data
 
 
 @contextmanager
@@ -139,6 +179,19 @@ def _refuse_other_than_file(path: Path) -> None:
         raise ProfileError(f"{path}: {error.strerror}") from error
     if not stat.S_ISREG(mode):
         raise ProfileError(f"{path} is not a file: move it away")
+
+
+def _give_new_name(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename it never replaces anything
+    except FileExistsError:
+        refuse_existing(path)
+        raise
+    except OSError:  # memory sticks know no links
+        refuse_existing(path)
+        temporary.rename(path)
+    else:
+        temporary.unlink()
 
 
 def _check_private(path: Path, mode: int) -> None:

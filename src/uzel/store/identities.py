@@ -19,6 +19,7 @@ from uzel.store.files import read_private, remove_leftovers, write_atomically
 _KEY = "identity.pem"
 _MEMORY = "identity.json"
 _MAX_SMALL = 16 * 1024
+IDENTITY_FILES = (_KEY, _MEMORY)
 
 
 def has_identity(folder: Path) -> bool:
@@ -55,6 +56,14 @@ def load_identity(folder: Path) -> Identity:
         raise ProfileError(f"{path}: {error.detail}; put back a copy of the file if you have one") from error
     _remember(folder, identity)
     return identity
+
+
+def fingerprint_in(folder: Path) -> Fingerprint | None:
+    """The fingerprint of the folder's key, or None when there is none that can be read."""
+    with suppress(ProfileError):
+        pem = read_private(folder / _KEY, limit=_MAX_SMALL)
+        return Identity.from_pem(pem, uin=Uin(1)).fingerprint  # any number saves deriving the true one
+    return None
 
 
 def _remember(folder: Path, identity: Identity) -> None:

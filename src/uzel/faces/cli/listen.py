@@ -15,8 +15,9 @@ from uzel.faces.cli.options import (
     ProfileOption,
     RoamingOption,
     node_references,
-    profile_folder,
 )
+from uzel.faces.cli.passphrases import PassphraseFileOption
+from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 
 
@@ -29,6 +30,7 @@ class Accept(StrEnum):
 
 def listen(
     profile: ProfileOption = None,
+    passphrase_file: PassphraseFileOption = None,
     node: NodeOption = None,
     roaming: RoamingOption = False,
     as_json: JsonOption = False,
@@ -46,21 +48,20 @@ def listen(
     stop_on_signals()
     references = node_references(node)
     from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client
-    from uzel.store.profile import Profile  # noqa: PLC0415
 
-    opened = Profile.open(profile_folder(profile))
-    listener = Listener(
-        opened.identity,
-        opened.pins,
-        references,
-        roaming=roaming,
-        as_json=as_json,
-        contacts_only=accept is Accept.CONTACTS,
-        echo=echo,
-    )
-    try:
-        run_until_signal(listener.run())
-    except StoppedError as stopped:
-        if stopped.number == signal.SIGTERM:
-            raise typer.Exit(ExitCode.DONE) from None
-        raise
+    with open_profile(profile, passphrase_file, "uzel listen") as opened:
+        listener = Listener(
+            opened.identity,
+            opened.pins,
+            references,
+            roaming=roaming,
+            as_json=as_json,
+            contacts_only=accept is Accept.CONTACTS,
+            echo=echo,
+        )
+        try:
+            run_until_signal(listener.run())
+        except StoppedError as stopped:
+            if stopped.number == signal.SIGTERM:
+                raise typer.Exit(ExitCode.DONE) from None
+            raise

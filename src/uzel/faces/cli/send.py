@@ -17,9 +17,10 @@ from uzel.faces.cli.options import (
     ProfileOption,
     RoamingOption,
     node_references,
-    profile_folder,
 )
 from uzel.faces.cli.output import json_line, now, put
+from uzel.faces.cli.passphrases import PassphraseFileOption
+from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 from uzel.names import ContactLink
 
@@ -48,6 +49,7 @@ def send(
         str, typer.Argument(metavar="TEXT|-", help="The text, or - for standard input.", show_default=False)
     ],
     profile: ProfileOption = None,
+    passphrase_file: PassphraseFileOption = None,
     node: NodeOption = None,
     roaming: RoamingOption = False,
     wait: Annotated[WaitFor, typer.Option("--wait", help="When to say done.")] = WaitFor.DELIVERED,
@@ -72,7 +74,7 @@ def send(
     try:
         link = ContactLink.parse(to)
         shown["to"] = int(link.uin)
-        milliseconds = _deliver(link, text, profile, node, timeout, roaming=roaming)
+        milliseconds = _deliver(link, text, profile, passphrase_file, node, timeout, roaming=roaming)
     except (UzelError, StoppedError) as error:
         if as_json:
             reason = str(error.reason) if isinstance(error, UzelError) else INTERRUPTED
@@ -86,15 +88,22 @@ def send(
 
 
 def _deliver(
-    link: ContactLink, text: str, profile: Path | None, node: list[str] | None, timeout: float, *, roaming: bool
+    link: ContactLink,
+    text: str,
+    profile: Path | None,
+    passphrase_file: Path | None,
+    node: list[str] | None,
+    timeout: float,
+    *,
+    roaming: bool,
 ) -> float:
     references = node_references(node, link)
     from uzel.faces.cli.sender import deliver  # noqa: PLC0415 - help must not load the client
-    from uzel.store.profile import Profile  # noqa: PLC0415
 
-    opened = Profile.open(profile_folder(profile))
-    content = _from_stdin() if text == "-" else _checked(text)
-    return run_until_signal(deliver(opened, references, link, content, timeout, roaming=roaming))
+    piped = text == "-"
+    with open_profile(profile, passphrase_file, "uzel send", from_stdin=not piped) as opened:
+        content = _from_stdin() if piped else _checked(text)
+        return run_until_signal(deliver(opened, references, link, content, timeout, roaming=roaming))
 
 
 def _checked(text: str) -> str:
