@@ -112,6 +112,8 @@ class Reason(StrEnum):
     PEER_WRONG_UIN = "peer_wrong_uin"
     PEER_KEY_CHANGED = "peer_key_changed"
     NODE_KEY_CHANGED = "node_key_changed"
+    DOWNGRADED = "downgraded"
+    NOT_LET_IN = "not_let_in"
     FIRST_BYTE_TIMEOUT = "first_byte_timeout"
     HELLO_MISSING = "hello_missing"
     ENVELOPE_MALFORMED = "envelope_malformed"
@@ -317,6 +319,51 @@ class PeerKeyChangedError(NotTrustedError):
     they made a new identity; only then remove the old key from your profile and add their new contact link."""
 
     reason = Reason.PEER_KEY_CHANGED
+    shown: object = None
+    """The fingerprint that was shown, once it is known that the number belongs to that key."""
+
+
+class DowngradedError(NotTrustedError):
+    """This contact spoke `uzel/2` before and now offers less. Nothing was sent: it may be somebody in between. If they
+    did go back to an older program, agree to it at their contact."""
+
+    reason = Reason.DOWNGRADED
+
+
+class NotAContactError(UzelError):
+    """That is no contact of yours. Add them first, by their contact link or their number."""
+
+    reason = "not_a_contact"
+
+
+class SelfContactError(UzelError):
+    """That is your own number. Give it to others; it cannot be a contact of yours."""
+
+    reason = "self_contact"
+
+
+class NoRequestError(UzelError):
+    """Nobody with that number has asked to be let in, or they asked too long ago."""
+
+    reason = "no_request"
+
+
+class InviteError(UzelError):
+    """That invite cannot be. Check its number of uses and how long it lasts, or which one you mean."""
+
+    reason = "invite"
+
+
+class TextTooLongError(UzelError):
+    """That text is too long. Send it in several, or as a file by other means."""
+
+    reason = "text_too_long"
+
+
+class NotLetInError(UzelError):
+    """The other side is blocked, or no contact, and only contacts are let in."""
+
+    reason = Reason.NOT_LET_IN
 
 
 class NodeKeyChangedError(NotTrustedError):

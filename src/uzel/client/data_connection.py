@@ -15,8 +15,16 @@ from typing import Any
 from uzel.client.carried import CarriedConversation
 from uzel.client.login import error_of, reason_of
 from uzel.client.settings import ClientSettings
-from uzel.errors import CertificateError, ConversationEndedError, Reason, TimedOutError, UzelError
-from uzel.identity import PeerTrust, Pins, UncheckedPeer, read_certificate, trust_first_use, trust_peer
+from uzel.errors import (
+    CertificateError,
+    ConversationEndedError,
+    PeerKeyChangedError,
+    Reason,
+    TimedOutError,
+    UzelError,
+)
+from uzel.identity import PeerCertificate, PeerTrust, Pins, UncheckedPeer, read_certificate, trust_first_use, trust_peer
+from uzel.identity.certificates import check_uin
 from uzel.names import Fingerprint, Uin
 from uzel.net.runner import Runner
 from uzel.session.first_byte import FirstByte, FirstBytes
@@ -96,6 +104,10 @@ class DataConnection:
             verdict = trust_peer(pins, certificate, expected=self._peer, link_fingerprint=link_fingerprint)
             if isinstance(verdict, UncheckedPeer):
                 verdict = trust_first_use(pins, await asyncio.to_thread(verdict.check), remember=remember)
+        except PeerKeyChangedError as error:
+            self.runner.close(reason_of(error), error.detail)
+            error.shown = await self._proved(certificate)
+            raise
         except CertificateError as error:
             self.runner.close(reason_of(error), error.detail)
             raise CertificateError(f"someone else answered: {error.detail}", reason=error.reason) from None
@@ -103,6 +115,15 @@ class DataConnection:
             self.runner.close(reason_of(error), error.detail)
             raise
         return verdict
+
+    @staticmethod
+    async def _proved(certificate: PeerCertificate) -> Fingerprint | None:
+        """The key, if the number is really its own: only that is another key of the peer, else somebody lies."""
+        try:
+            await asyncio.to_thread(check_uin, certificate)
+        except CertificateError:
+            return None
+        return certificate.fingerprint
 
     def become(self, conversation: CarriedConversation) -> None:
         """From now on what happens here is the conversation's business. Raises `ConversationEndedError`."""

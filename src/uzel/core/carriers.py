@@ -1,9 +1,9 @@
 """The two kinds of conversation as one `Carrier`: of `uzel/2`, and of the base protocol (section 6, D28, D29). Pure.
 
-A carrier sits between the session's machine and the core's `Delivery`: it turns texts of the outbox into what the machine
-sends, and what the machine reports into words of the delivery. Towards a base peer a text has no id, so what was not
-reported comes again and may be shown twice (D27); towards a Uzel ids tell repeats. Counterparts: `session.conversation`,
-`session.envelope_conversation`.
+A carrier sits between the session's machine and the core's `Delivery`: it turns texts of the outbox into what the
+machine sends, and what the machine reports into words of the delivery. Towards a base peer a text has no id, so what
+was not reported comes again and may be shown twice (D27); towards a Uzel ids tell repeats. Counterparts:
+`session.conversation`, `session.envelope_conversation`.
 """
 
 from __future__ import annotations

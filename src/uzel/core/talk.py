@@ -18,6 +18,8 @@ from uzel.core.settings import CoreSettings
 from uzel.errors import Reason
 from uzel.identity import PeerTrust
 from uzel.net.runner import Runner
+from uzel.session.conversation import Ponged
+from uzel.session.envelope_conversation import EnvelopeRejected
 from uzel.session.envelopes import Hello
 from uzel.session.machine import Event, Machine
 
@@ -53,6 +55,7 @@ class Talk(CarriedConversation):
         self.carrier = carrier
         self.delivery = Delivery(carrier, settings.delivery, knock=settings.gate.knock)
         self._desk = desk
+        self.ended_for = ""
 
     @property
     def speaks_envelopes(self) -> bool:
@@ -72,8 +75,9 @@ class Talk(CarriedConversation):
             self.carrier.machine.say_hello(hello)
             self._runner.update()
 
-    def hang_up(self) -> None:
-        """End it without waiting for the end."""
+    def hang_up(self, reason: str = "") -> None:
+        """End it without waiting for the end; the reason is our own, and for our own log."""
+        self.ended_for = self.ended_for or reason
         self.delivery.end()
         self._runner.close()
 
@@ -89,11 +93,12 @@ class Talk(CarriedConversation):
     def on_events(self, events: list[Event]) -> None:
         """What the machine reports."""
         for event in events:
-            token = getattr(event, "token", None)
-            if isinstance(token, bytes):
-                self._ponged(token)
+            match event:
+                case Ponged(token=token):
+                    self._ponged(token)
+                case EnvelopeRejected():
+                    self._counters.note(Reason.ENVELOPE_REJECTED)
         for hello in self.carrier.take(events, self.delivery):
-            self.delivery.peer_says(Gate(hello.gate))
             self._desk.said_hello(self, hello)
         self._desk.heard(self)
         self.update()

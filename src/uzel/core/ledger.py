@@ -1,0 +1,121 @@
+"""What the parts of one core share: the writer, the clocks, the ids, the people in memory, and who waits for news.
+
+Rules: what is in memory here was committed before. The wall clock only stamps; whatever waits goes by the loop's own,
+which never jumps. Counterparts: `messenger`, `talks` and `acquaintance`, which use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Sequence
+
+from uzel.core.gate import Standing, Strangers
+from uzel.core.settings import CoreSettings
+from uzel.core.works import STATE, TEXT
+from uzel.core.writer import Writer
+from uzel.names import Fingerprint, NodeReference, Uin
+from uzel.session.ids import ID_RANDOM, EnvelopeIds
+from uzel.store.options import Option
+from uzel.store.records import Contact
+from uzel.store.tables import Tables
+
+STRANGERS: Option[Strangers] = Option("strangers", Strangers, Strangers.ASK)
+"""What becomes of people who are no contacts."""
+
+__all__ = ["STATE", "STRANGERS", "TEXT", "Ledger", "wall_ms"]
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970, UTC, by the machine's clock, whatever that says."""
+    return max(0, time.time_ns() // 1_000_000)
+
+
+class Ledger:
+    """See the module's text."""
+
+    def __init__(self, writer: Writer, settings: CoreSettings) -> None:
+        self.writer = writer
+        self.settings = settings
+        self.people: dict[Uin, Contact] = {}
+        self.blocked: set[Uin] = set()
+        self.strangers = Strangers.ASK
+        self.nodes: tuple[NodeReference, ...] = ()
+        self._ids = EnvelopeIds()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+
+    async def load(self) -> None:
+        """Read what is kept in memory. Raises `StorageError`."""
+
+        def work(tables: Tables) -> tuple[Sequence[Contact], Sequence[Uin], Strangers, bytes | None]:
+            people = tables.people
+            return people.all(), people.blocked(), tables.options.get(STRANGERS), tables.texts.last_id()
+
+        contacts, blocked, self.strangers, last = await self.writer.run(work)
+        self.people = {contact.uin: contact for contact in contacts}
+        self.blocked = set(blocked)
+        self._ids = EnvelopeIds(last)
+
+    def new_id(self) -> bytes:
+        """The id of the next envelope."""
+        return self._ids.next(wall_ms(), secrets.token_bytes(ID_RANDOM))
+
+    @staticmethod
+    def made_id() -> bytes:
+        """An id for what came without one."""
+        return secrets.token_bytes(16)
+
+    def standing(self, peer: Uin) -> Standing:
+        """What is known of this peer."""
+        contact = self.people.get(peer)
+        stopped = contact is not None and contact.stopped is not None
+        return Standing(contact=contact is not None, blocked=peer in self.blocked, stopped=stopped)
+
+    async def change_contact(self, peer: Uin, change: Callable[[Tables], object], kind: str) -> Contact | None:
+        """Change something of a contact and tell of it; what it is now. Raises what the change raises."""
+
+        def work(tables: Tables) -> Contact | None:
+            change(tables)
+            tables.journal.append("contact", {"uin": int(peer), "change": kind}, wall_ms())
+            return tables.people.get(peer)
+
+        contact = await self.writer.run(work)
+        self.remember(peer, contact)
+        return contact
+
+    def remember(self, peer: Uin, contact: Contact | None) -> None:
+        """What was committed of this contact."""
+        if contact is None:
+            self.people.pop(peer, None)
+        else:
+            self.people[peer] = contact
+        self.tell()
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Let this run beside the rest; `close` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Finish what runs, then what the writer was asked for."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.writer.close()
+
+    # -- News -------------------------------------------------------------------------------------------------
+
+    def tell(self) -> None:
+        """Something is new in the journal."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def news(self) -> None:
+        """Wait until something may be new."""
+        await self._news.wait()
+
+    def stopped_key(self, peer: Uin) -> Fingerprint | None:
+        """The key that this contact showed in place of the pinned one, if it did."""
+        contact = self.people.get(peer)
+        return None if contact is None else contact.stopped

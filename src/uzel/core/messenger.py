@@ -1,0 +1,305 @@
+"""The messenger: what a person keeps running, one for each profile. Faces attach to it.
+
+It owns the key, the outbox and the history, stays online, calls whomever texts wait for, and lets in whom the person
+wants. A text is accepted once it is committed; from then on it is delivered, or fails with a reason, whatever breaks in
+between (promise 1). All methods belong to the event loop on which it was started. Counterparts: `outbox`, which decides
+whom to call; `talks`, the conversations; `acquaintance`, the people; `uzel.faces`, which shows all this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from types import TracebackType
+from typing import Self
+
+from uzel.client import ClientSettings, WentOffline, WentOnline
+from uzel.client.base import BaseClient
+from uzel.client.events import ArrivedCall
+from uzel.core import works
+from uzel.core.acquaintance import Acquaintance
+from uzel.core.gate import CallRates
+from uzel.core.ledger import Ledger, wall_ms
+from uzel.core.outbox import EndIdle, Outbox, PlaceCall
+from uzel.core.settings import CoreSettings
+from uzel.core.talk import Talk
+from uzel.core.talks import Talks
+from uzel.core.writer import Writer
+from uzel.errors import ClientClosedError, NotAContactError, PeerKeyChangedError, TextTooLongError, UzelError
+from uzel.identity import PeerTrust
+from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
+from uzel.session.envelopes import MAX_ENVELOPE_TEXT
+from uzel.store.cipher import CipherFile
+from uzel.store.profile import Profile
+from uzel.store.records import JournalEntry, TextRecord
+from uzel.store.tables import Tables
+
+TIDY_EVERY = 600.0
+"""Seconds between looks at what is kept no longer."""
+PAGE = 256
+"""Entries of the journal that are read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How it is right now. `node` is None while offline; `reason` says why then."""
+
+    uin: Uin
+    fingerprint: Fingerprint
+    node: NodeReference | None
+    reason: str
+    contested: bool
+    conversations: int
+    waiting: int
+
+
+class Messenger:
+    """See the module's text. Use it as an async context manager. The profile stays its owner's, who closes it."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        nodes: Sequence[NodeReference],
+        settings: CoreSettings | None = None,
+        client: ClientSettings | None = None,
+    ) -> None:
+        self.profile = profile
+        self.nodes = tuple(nodes)
+        self._settings = settings or CoreSettings()
+        self._client_settings = client or ClientSettings()
+        self._rates = CallRates(self._settings.gate)
+        self._online: WentOnline | None = None
+        self._offline: WentOffline | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # -- Life -------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._file = CipherFile(self.profile.file.path, self.profile.file.key)
+        self.ledger = Ledger(Writer(self._file, Tables(self._file.db)), self._settings)
+        self._outbox = Outbox(self._settings.outbox, random.random)
+        await self.ledger.load()
+        agent = f"uzel/{version('uzel')}"
+        self._talks = Talks(self.ledger, self._outbox, self.profile.pins, self._client_settings, agent, self._carry_out)
+        self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self.nodes, self._carry_out)
+        for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
+            self._outbox.queued(chat, self._loop.time())
+        for peer in [*self.ledger.blocked, *(each.uin for each in self.ledger.people.values() if each.stopped)]:
+            self._outbox.hold(peer)
+        identity, pins = self.profile.identity, self.profile.pins
+        self._client: BaseClient[Talk] = BaseClient(identity, pins, self.nodes, self._client_settings, self._talks)
+        self._client.on_event = self._on_event
+        await self._client.__aenter__()
+        self._answering = self._loop.create_task(self._answer())
+        self._tidying = self._loop.create_task(self._tidy())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self, within: float | None = 2.0) -> None:
+        """Go offline and let go of everything, within so many seconds or a few more. Twice is once."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._client.close(within)
+        for task in (self._answering, self._tidying):
+            task.cancel()
+        await asyncio.gather(self._answering, self._tidying, return_exceptions=True)
+        await self.ledger.close()
+        self._file.close()
+        self.ledger.tell()
+
+    # -- How it is --------------------------------------------------------------------------------------------
+
+    @property
+    def link(self) -> ContactLink:
+        """One's own contact link."""
+        return self._client.link
+
+    async def status(self) -> Status:
+        """How it is right now. Raises `StorageError`."""
+        waiting = await self.ledger.writer.run(lambda tables: len(tables.texts.chats_waiting()))
+        node = None
+        if self._online is not None:
+            node = next((each for each in self.nodes if each.address == self._online.node), None)
+        return Status(
+            self._client.uin,
+            self._client.fingerprint,
+            node or (NodeReference(self._online.node) if self._online is not None else None),
+            "" if self._online is not None or self._offline is None else self._offline.reason,
+            self._offline is not None and self._offline.contested,
+            len(self._talks.open),
+            waiting,
+        )
+
+    async def wait_online(self, timeout: float | None = None) -> WentOnline:
+        """As `Client.wait_online`."""
+        return await self._client.wait_online(timeout)
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt to log in."""
+        self._client.retry_now()
+
+    # -- Texts ------------------------------------------------------------------------------------------------
+
+    async def send(self, to: Uin, text: str, reply: bytes | None = None) -> TextRecord:
+        """Put a text into the outbox; it is on disk when this returns, and delivered as soon as that can be.
+
+        Raises `NotAContactError`, `TextTooLongError`, `StorageError`, `UnicodeEncodeError` for text that UTF-8 cannot
+        carry.
+        """
+        if to not in self.ledger.people:
+            raise NotAContactError(f"UIN {to}")
+        if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
+            raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
+        text_id = self.ledger.new_id()
+        record = await self.ledger.writer.run(lambda tables: works.queue(tables, to, text_id, text, reply, wall_ms()))
+        self._queued(to)
+        return record
+
+    async def cancel(self, number: int) -> bool:
+        """Take a text back. False when it is on its way already, or over."""
+        done = await self.ledger.writer.run(lambda tables: works.cancel(tables, number, wall_ms()))
+        self.ledger.tell()
+        return done
+
+    async def retry(self, number: int) -> TextRecord | None:
+        """Try again what failed or was cancelled; it has a new number then. None when it did neither."""
+        record = await self.ledger.writer.run(lambda tables: works.retry(tables, number, wall_ms()))
+        if record is not None:
+            self._queued(record.chat)
+        return record
+
+    async def wait_settled(self, number: int, timeout: float | None = None) -> TextRecord | None:
+        """Wait until a text of ours is delivered, failed, cancelled or gone; what it is now, also when time is up."""
+        until = None if timeout is None else self._loop.time() + timeout
+        while True:
+            record = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
+            if record is None or record.state in works.FINISHED or self._closed:
+                return record
+            try:
+                async with asyncio.timeout_at(until):
+                    await self.ledger.news()
+            except TimeoutError:
+                return await self.ledger.writer.run(lambda tables: tables.texts.get(number))
+
+    async def follow(self, after: int) -> AsyncIterator[JournalEntry | None]:
+        """What happens, from the entry behind `after` on, for ever; None when some was missed, being long ago.
+
+        Ends when the messenger closes.
+        """
+        while not self._closed:
+            try:
+                entries, missed = await self.ledger.writer.run(partial(_since, after=after))
+            except ClientClosedError:
+                return
+            if missed:
+                yield None
+            for entry in entries:
+                after = entry.number
+                yield entry
+            if not entries:
+                if missed:
+                    after = await self.ledger.writer.run(lambda tables: tables.journal.last())
+                    continue
+                await self.ledger.news()
+
+    def _queued(self, to: Uin) -> None:
+        self.ledger.tell()
+        talk = self._talks.open.get(to)
+        self._outbox.queued(to, self._loop.time())
+        if talk is not None:
+            talk.delivery.queued()
+            talk.update()
+        self._carry_out()
+
+    # -- Calls ------------------------------------------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        """Do what the outbox asks for, and see when to look again."""
+        if self._closed:
+            return
+        for effect in self._outbox.take_effects():
+            match effect:
+                case PlaceCall(peer=peer):
+                    self.ledger.spawn(self._call(peer))
+                case EndIdle(peer=peer) if (talk := self._talks.open.get(peer)) is not None:
+                    if talk.delivery.is_quiet:
+                        talk.hang_up()
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self._outbox.deadline()
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._due)
+
+    def _due(self) -> None:
+        self._outbox.on_timeout(self._loop.time())
+        self._carry_out()
+
+    async def _call(self, peer: Uin) -> None:
+        pin = self.profile.pins.peer(peer)
+        try:
+            await self._client.call(ContactLink(peer, pin.fingerprint if pin is not None else None))
+        except PeerKeyChangedError as error:
+            await self.people.key_changed(peer, error)
+            self._outbox.call_failed(peer, self._loop.time())
+        except UzelError:
+            self._outbox.call_failed(peer, self._loop.time())
+        self._carry_out()
+
+    async def _answer(self) -> None:
+        async for call in self._client.calls():
+            contact = call.uin in self.ledger.people
+            if call.uin in self.ledger.blocked or not self._rates.allows(call.uin, self._loop.time(), contact=contact):
+                call.refuse()
+            else:
+                self.ledger.spawn(self._accept(call))
+
+    async def _accept(self, call: ArrivedCall[Talk]) -> None:
+        try:
+            await call.accept()
+        except PeerKeyChangedError as error:
+            await self.people.key_changed(call.uin, error)
+        except UzelError:
+            return  # counted where it happened
+
+    def _on_event(self, event: WentOnline | WentOffline) -> None:
+        if isinstance(event, WentOnline):
+            self._online, self._offline = event, None
+            self.ledger.spawn(self._greet())
+        else:
+            self._online, self._offline = None, event
+            self._outbox.offline()
+        self.ledger.tell()
+
+    async def _greet(self) -> None:
+        most = self._settings.outbox.greeted
+        chats = await self.ledger.writer.run(lambda tables: tables.texts.chats(most))
+        recent = [chat.uin for chat in chats if chat.last is not None and chat.uin in self.ledger.people]
+        if self._online is not None:
+            self._outbox.online(recent, self._loop.time())
+            self._carry_out()
+
+    async def _tidy(self) -> None:
+        while True:
+            await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
+            await asyncio.sleep(TIDY_EVERY)
+
+
+def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:
+    return tables.journal.since(after, PAGE)
+
+
+def tls_of(talk: Talk) -> tuple[PeerTrust, str]:
+    """Who is at the other end, and the key agreement."""
+    return talk.peer, talk.tls.group

@@ -1,0 +1,156 @@
+"""What the core does to the profile's tables: each function is one work of the `writer`, whole or not at all.
+
+Rules: a text is in the outbox before anything of it is sent; what arrived, the memory of its id, and the news of it are
+one commit; every change that a face may want to see is told in the journal, in the same commit. Times are milliseconds
+since 1970, UTC. Counterparts: `conversation.Delivery`, whose effects these carry out; `messenger`, which asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from uzel.core.conversation import Arrived, Outgoing, Settle, Take
+from uzel.names import Fingerprint, Uin
+from uzel.store.records import TextRecord, TextState
+from uzel.store.tables import Tables
+
+FINISHED = frozenset({TextState.DELIVERED, TextState.FAILED, TextState.CANCELLED})
+"""States in which nothing more happens to a text by itself."""
+Done = TypeVar("Done")
+"""What a work gives."""
+JOURNAL = 10_000
+"""Entries of the journal that are kept: a face that was away for longer asks for everything anew."""
+TEXT, STATE, REMOVED = "text", "state", "removed"
+"""Kinds of news about texts: one that came or was queued, another state of one, one that is gone."""
+
+
+def as_news(record: TextRecord) -> dict[str, object]:
+    """A text as the journal and the local interface tell it."""
+    return {
+        "number": record.number,
+        "chat": int(record.chat),
+        "outgoing": record.outgoing,
+        "id": record.id.hex(),
+        "text": record.text,
+        "reply": record.reply.hex() if record.reply else None,
+        "at": record.at,
+        "stored_at": record.stored_at,
+        "state": str(record.state),
+        "reason": record.reason or None,
+        "changed_at": record.changed_at,
+        "unread": record.unread,
+    }
+
+
+def tell_state(tables: Tables, number: int, now: int) -> None:
+    """Say in the journal what became of this text."""
+    record = tables.texts.get(number)
+    if record is not None:
+        state = {"state": str(record.state), "reason": record.reason or None, "changed_at": record.changed_at}
+        tables.journal.append(STATE, {"number": number, "chat": int(record.chat), **state}, now)
+
+
+# -- Out ------------------------------------------------------------------------------------------------------------
+
+
+def queue(tables: Tables, chat: Uin, text_id: bytes, text: str, reply: bytes | None, now: int) -> TextRecord:
+    """Put a text into the outbox: once this is committed it is not lost."""
+    record = tables.texts.queue(chat, text_id, text, reply, now, now)
+    tables.journal.append(TEXT, as_news(record), now)
+    return record
+
+
+def take(tables: Tables, chat: Uin, wanted: Take, code: int, now: int) -> list[Outgoing]:
+    """The next texts of the outbox, marked as on their way. One that went as 31 is not taken for a base peer (D29)."""
+    taken: list[Outgoing] = []
+    for record in tables.texts.waiting(chat, wanted.most, wanted.after, most_bytes=wanted.most_bytes):
+        if record.sent_as > code:
+            break
+        if not tables.texts.sending(record.number, code, now):
+            continue
+        tell_state(tables, record.number, now)
+        taken.append(Outgoing(record.number, record.id, record.text, record.reply, record.at))
+    return taken
+
+
+def settle(tables: Tables, settled: Settle, now: int) -> None:
+    """What was reported is delivered, what was refused has failed."""
+    for number in settled.delivered:
+        if tables.texts.delivered(number, now):
+            tell_state(tables, number, now)
+    for number, reason in settled.refused:
+        if tables.texts.failed(number, reason, now):
+            tell_state(tables, number, now)
+
+
+def requeue(tables: Tables, chat: Uin, now: int) -> bool:
+    """The conversation is over: what was on its way waits again. Whether anything waits."""
+    tables.texts.requeue(chat, now)
+    return bool(tables.texts.waiting(chat, 1))
+
+
+def requeue_all(tables: Tables, now: int) -> list[Uin]:
+    """At the start: whom texts wait for, all of them queued."""
+    waiting = tables.texts.chats_waiting()
+    for chat in waiting:
+        tables.texts.requeue(chat, now)
+    return waiting
+
+
+def give_up(tables: Tables, chat: Uin, reason: str, now: int) -> None:
+    """Everything that waits for this peer has failed, for this reason."""
+    while waiting := tables.texts.waiting(chat, 256):
+        for record in waiting:
+            tables.texts.failed(record.number, reason, now)
+            tell_state(tables, record.number, now)
+
+
+def cancel(tables: Tables, number: int, now: int) -> bool:
+    """Take a text back that is not on its way. False when it is, or does not wait."""
+    done = tables.texts.cancel(number, now)
+    if done:
+        tell_state(tables, number, now)
+    return done
+
+
+def retry(tables: Tables, number: int, now: int) -> TextRecord | None:
+    """Queue a text again that failed or was cancelled; it has a new number then. None when it did neither."""
+    record = tables.texts.retry(number, now)
+    if record is not None:
+        tables.journal.append(REMOVED, {"number": number, "chat": int(record.chat)}, now)
+        tables.journal.append(TEXT, as_news(record), now)
+    return record
+
+
+# -- In -------------------------------------------------------------------------------------------------------------
+
+
+def keep(
+    tables: Tables,
+    chat: Uin,
+    fingerprint: Fingerprint,
+    texts: Sequence[Arrived],
+    make_id: Callable[[], bytes],
+    now: int,
+) -> list[TextRecord]:
+    """Store what arrived, each id once; returns what was new. A base peer's text has no id: it is given one."""
+    kept: list[TextRecord] = []
+    for text in texts:
+        record = (
+            tables.texts.receive_base(chat, make_id(), text.text, now, now)
+            if text.id is None
+            else tables.texts.receive(chat, fingerprint, text.id, text.text, text.reply, text.at or now, now)
+        )
+        if record is not None:
+            tables.journal.append(TEXT, as_news(record), now)
+            kept.append(record)
+    return kept
+
+
+def tidy(tables: Tables, now: int) -> None:
+    """Now and then: what is kept no longer goes, and the journal stays short."""
+    for number in tables.texts.expire(now, 500):
+        tables.journal.append(REMOVED, {"number": number}, now)
+    tables.texts.forget_seen(now, 1000)
+    tables.journal.trim(JOURNAL)

@@ -1,0 +1,114 @@
+"""The one thread that works on the profile's tables: whoever waits together shares one commit.
+
+Rules: works are done in the order in which they were asked for, each whole or not at all; the answer comes only after
+the commit is on disk. A work that raises an error of ours is taken back alone. When the disk refuses (it is full, say)
+every work of that commit fails with `StorageError`, and nothing of them is there. Counterparts: `messenger`, which
+asks; `works` and `uzel.store`, which do the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from uzel.errors import ClientClosedError, ProfileError, StorageError, UzelError
+from uzel.store.tables import Tables
+
+MOST_TOGETHER = 512
+"""Works that share one commit: enough to make its cost small, few enough to answer soon."""
+
+Result = TypeVar("Result")
+Work = Callable[[Tables], Result]
+_Asked = tuple[Work[Any], "asyncio.Future[Any]"]
+_Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
+
+
+class File(Protocol):
+    """What is needed of `uzel.store.cipher.CipherFile`."""
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """All of it or nothing; inside another one, a part of it that can fail alone. Raises `StorageError`."""
+
+
+class Writer:
+    """See the module's text. Belongs to one event loop; `file` and `tables` are touched on its thread alone."""
+
+    def __init__(self, file: File, tables: Tables) -> None:
+        self._file = file
+        self._tables = tables
+        self._loop = asyncio.get_running_loop()
+        self._asked: deque[_Asked] = deque()
+        self._condition = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="uzel-store", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
+        """Ask for a work; the future is done once it is committed. Raises `ClientClosedError` after `close`."""
+        future: asyncio.Future[Result] = self._loop.create_future()
+        with self._condition:
+            if self._closing:
+                raise ClientClosedError
+            self._asked.append((work, future))
+            self._condition.notify()
+        return future
+
+    async def run(self, work: Work[Result]) -> Result:
+        """The same, awaited. Cancelling does not take the work back."""
+        return await asyncio.shield(self.submit(work))
+
+    async def close(self) -> None:
+        """Finish what was asked for, and end the thread. May be called twice."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    # -- On the thread ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (batch := self._next()) is not None:
+            outcomes = self._do(batch)
+            self._loop.call_soon_threadsafe(_answer, outcomes)
+
+    def _next(self) -> list[_Asked] | None:
+        with self._condition:
+            while not self._asked:
+                if self._closing:
+                    return None
+                self._condition.wait()
+            return [self._asked.popleft() for _ in range(min(len(self._asked), MOST_TOGETHER))]
+
+    def _do(self, batch: list[_Asked]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        try:
+            with self._file.transaction():
+                for work, future in batch:
+                    outcomes.append(self._do_one(work, future))
+        except (StorageError, ProfileError) as error:
+            return [(future, None, error) for _, future in batch]
+        return outcomes
+
+    def _do_one(self, work: Work[Any], future: asyncio.Future[Any]) -> _Outcome:
+        try:
+            with self._file.transaction():
+                return (future, work(self._tables), None)
+        except (StorageError, ProfileError):
+            raise
+        except (UzelError, ValueError, LookupError) as error:
+            return (future, None, error)
+
+
+def _answer(outcomes: list[_Outcome]) -> None:
+    for future, result, error in outcomes:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+            future.exception()  # looked at: nobody may be waiting any more
+        else:
+            future.set_result(result)
