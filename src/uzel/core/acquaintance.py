@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from uzel.core import works
-from uzel.core.gate import Strangers
+from uzel.core.gate import Gate, Strangers
 from uzel.core.ledger import STRANGERS, Ledger, wall_ms
 from uzel.core.outbox import Outbox
 from uzel.core.talks import Talks
@@ -97,6 +97,9 @@ class Acquaintance:
 
         contact = await self._ledger.change_contact(uin, change, "added")
         assert contact is not None
+        talk = self._talks.open.get(uin)
+        if talk is not None and talk.delivery.gate is not Gate.OPEN:
+            talk.hang_up()  # and begin afresh, with an open gate: what was said before comes again
         self._outbox.greet(uin, self._now())
         self._moved()
         return contact

@@ -17,6 +17,8 @@ from uzel.store.tables import Tables
 
 FINISHED = frozenset({TextState.DELIVERED, TextState.FAILED, TextState.CANCELLED})
 """States in which nothing more happens to a text by itself."""
+MOST_SENDING = 10_000
+"""More texts than one conversation can have on their way: the window holds no more envelopes than 4,096."""
 Done = TypeVar("Done")
 """What a work gives."""
 JOURNAL = 10_000
@@ -86,7 +88,10 @@ def settle(tables: Tables, settled: Settle, now: int) -> None:
 
 def requeue(tables: Tables, chat: Uin, now: int) -> bool:
     """The conversation is over: what was on its way waits again. Whether anything waits."""
+    sending = [text.number for text in tables.texts.waiting(chat, MOST_SENDING) if text.state is TextState.SENDING]
     tables.texts.requeue(chat, now)
+    for number in sending:
+        tell_state(tables, number, now)
     return bool(tables.texts.waiting(chat, 1))
 
 

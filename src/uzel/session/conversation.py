@@ -42,6 +42,11 @@ class Ponged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Reported(Event):
+    """A 40 came: the oldest piece in flight has arrived. Whose text is complete was called already."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportIgnored(Event):
     """A 40 came with nothing outstanding: ignored (D6)."""
 
@@ -147,6 +152,7 @@ class ConversationMachine(BaseConversation):
 
     def _on_delivered(self, events: list[Event]) -> None:
         if self._unreported.reported():
+            events.append(Reported())
             self.pump()
         else:
             super()._on_delivered(events)
