@@ -23,6 +23,7 @@ from uzel.client.events import ArrivedCall
 from uzel.core import works
 from uzel.core.acquaintance import Acquaintance
 from uzel.core.gate import CallRates
+from uzel.core.history import ChatHistory
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import EndIdle, Outbox, PlaceCall
 from uzel.core.settings import CoreSettings
@@ -88,6 +89,7 @@ class Messenger:
         agent = f"uzel/{version('uzel')}"
         self._talks = Talks(self.ledger, self._outbox, self.profile.pins, self._client_settings, agent, self._carry_out)
         self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self.nodes, self._carry_out)
+        self.history = ChatHistory(self.ledger)
         for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())
         for peer in [*self.ledger.blocked, *(each.uin for each in self.ledger.people.values() if each.stopped)]:

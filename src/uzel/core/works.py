@@ -21,6 +21,8 @@ MOST_SENDING = 10_000
 """More texts than one conversation can have on their way: the window holds no more envelopes than 4,096."""
 Done = TypeVar("Done")
 """What a work gives."""
+Work = Callable[[Tables], Done]
+"""Something to be done to the tables, whole or not at all."""
 JOURNAL = 10_000
 """Entries of the journal that are kept: a face that was away for longer asks for everything anew."""
 TEXT, STATE, REMOVED = "text", "state", "removed"
