@@ -19,7 +19,7 @@ from uzel.store.records import TextRecord, TextState
 
 EAGER = CoreSettings(
     outbox=OutboxTimes(first=0.02, last=0.2, hurry=0.01, greet_every=0.01, calls=Rate(1e6, 1000)),
-    gate=GateBounds(calls=Rate(1e6, 1000), strangers=Rate(1e6, 1000)),
+    gate=GateBounds(calls=Rate(1e6, 1000), strangers=Rate(1e6, 1000), invite=0.5),
 )
 """Tries all the time."""
 

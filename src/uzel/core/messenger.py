@@ -249,9 +249,8 @@ class Messenger:
         self._carry_out()
 
     async def _call(self, peer: Uin) -> None:
-        pin = self.profile.pins.peer(peer)
         try:
-            await self._client.call(ContactLink(peer, pin.fingerprint if pin is not None else None))
+            await self._client.call(peer)  # the pinned key is what counts; a link would mark it as compared
         except PeerKeyChangedError as error:
             await self.people.key_changed(peer, error)
             self._outbox.call_failed(peer, self._loop.time())

@@ -48,12 +48,16 @@ class GateBounds:
     knock: characters of the one text that is kept of each.
     calls: conversations that one UIN may begin.
     strangers: conversations that all strangers together may begin.
+    stranger: seconds that a conversation with somebody who is not let in may last.
+    invite: seconds that a peer who refuses us may take to look at our invite.
     """
 
     requests: int = 100
     knock: int = 1000
     calls: Rate = Rate(30, 20)
     strangers: Rate = Rate(60, 30)
+    stranger: float = 20.0
+    invite: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,8 +34,6 @@ from uzel.session.unreported import Unreported
 from uzel.store.tables import Tables
 
 ENVELOPES = "uzel/2"
-STRANGER_TIME = 20.0
-"""Seconds that a conversation with somebody who is not let in may last."""
 NOT_LET_IN = "not_let_in"
 
 
@@ -93,7 +91,7 @@ class Talks:
         if gate is Gate.OPEN or not speaks:
             talk.delivery.judged(gate)  # else it may have an invite to show
         if gate is not Gate.OPEN:
-            self._loop.call_later(STRANGER_TIME, self._end_stranger, talk)
+            self._loop.call_later(self._ledger.settings.gate.stranger, self._end_stranger, talk)
         if contact is not None:
             self._met(talk)
         self._loop.call_soon(self._moved)
@@ -122,14 +120,17 @@ class Talks:
     def said_hello(self, talk: Talk, hello: Hello) -> None:
         """What the peer says of our texts, and perhaps an invite of ours."""
         peer = talk.peer.uin
+        contact = self._ledger.people.get(peer)
         match hello.gate:
             case Gate.OPEN:
                 self._outbox.let_in(peer)
-                contact = self._ledger.people.get(peer)
                 if contact is not None and contact.invite is not None:
                     self._change(peer, lambda tables: tables.people.set_invite(peer, None), "let in")
             case Gate.ASKED:
                 self._outbox.asked(peer)
+            case Gate.REFUSED:
+                patience = self._ledger.settings.gate.invite if contact is not None and contact.invite else 0.0
+                self._loop.call_later(patience, self._leave_refuser, talk)
         if talk.delivery.gate is None:
             if hello.invite is None:
                 self._judge_stranger(talk)
@@ -239,6 +240,10 @@ class Talks:
                 tables.journal.append("request", {"uin": int(peer.uin)}, now)
 
         self._do(talk, work, lambda _: None, lambda: None)
+
+    def _leave_refuser(self, talk: Talk) -> None:
+        if talk.is_open and talk.delivery.peer_gate is Gate.REFUSED:
+            talk.hang_up(NOT_LET_IN)
 
     def _end_stranger(self, talk: Talk) -> None:
         if talk.is_open and talk.delivery.gate is not Gate.OPEN:

@@ -1,0 +1,299 @@
+"""People: contacts, strangers who knock, invites, blocks, changed keys, between real cores."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from client.client_world import ALICE, BOB, CAROL, DEADLINE, MALLORY, identity, until
+from core.core_world import Core, Strangers, cores, run, until_async, world
+from uzel.core.talks import NOT_LET_IN
+from uzel.errors import (
+    InviteError,
+    NetworkError,
+    NoRequestError,
+    NotAContactError,
+    PeerKeyChangedError,
+    SelfContactError,
+)
+from uzel.identity import safety_number
+from uzel.names import ContactLink
+from uzel.store.records import TextState
+
+Story = Callable[[Core, Core], Awaitable[None]]
+
+
+def strangers(tmp_path: Path, story: Story) -> None:
+    """Alice and Bob do not know one another."""
+
+    async def whole() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w, acquainted=False) as (alice, bob):
+            await story(alice, bob)
+
+    run(whole)
+
+
+async def knocks(alice: Core, bob: Core, text: str = "may I come in?") -> int:
+    """Alice, a stranger to Bob, says something; the number of her text."""
+    await alice.knows(bob)
+    sent = await alice.says(bob, text)
+    await until_async("bob hears of it", lambda: _has_request(bob, text))
+    return sent.number
+
+
+async def _has_request(core: Core, text: str) -> bool:
+    return [request.text for request in await core.messenger.people.requests()] == [text]
+
+
+# -- Contacts -------------------------------------------------------------------------------------------------------
+
+
+def test_a_contact_by_link_is_verified_and_one_by_number_is_not_until_compared(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await bob.knows(alice, verified=False)
+        await alice.knows(bob)
+        await alice.settled(await alice.says(bob, "hello"))
+        theirs, ours = bob.messenger.people.pin(alice.uin), alice.messenger.people.pin(bob.uin)
+        assert theirs is not None
+        assert ours is not None
+        assert (theirs.verified, ours.verified) == (False, True)
+        numbers = {bob.messenger.people.safety_number(alice.uin), alice.messenger.people.safety_number(bob.uin)}
+        assert numbers == {safety_number(identity(ALICE).fingerprint, identity(BOB).fingerprint)}
+        await bob.messenger.people.verify(alice.uin)
+        pin = bob.messenger.people.pin(alice.uin)
+        assert pin is not None
+        assert pin.verified
+
+    strangers(tmp_path, story)
+
+
+def test_names_and_removal(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        people = alice.messenger.people
+        await people.add(ContactLink(bob.uin, identity(BOB).fingerprint, name="Bob"))
+        assert people.get(bob.uin).name == "Bob"
+        assert (await people.rename(bob.uin, "Robert")).name == "Robert"
+        assert (await people.add(ContactLink(bob.uin))).name == "Robert", "a bare number takes nothing away"
+        await people.remove(bob.uin)
+        assert people.pin(bob.uin) is None
+        for fails in (people.rename(bob.uin, "x"), people.verify(bob.uin), people.remove(bob.uin)):
+            with pytest.raises(NotAContactError):
+                await fails
+        with pytest.raises(SelfContactError):
+            await people.add(ContactLink(alice.uin))
+
+    strangers(tmp_path, story)
+
+
+def test_what_waits_for_somebody_who_is_removed_has_failed(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await bob.stop()
+        await alice.messenger.people.add(ContactLink(bob.uin, identity(BOB).fingerprint))
+        sent = await alice.says(bob, "too late")
+        await alice.messenger.people.remove(bob.uin)
+        settled = await alice.settled(sent)
+        assert (settled.state, settled.reason) == (TextState.FAILED, "removed")
+        await bob.start()
+
+    strangers(tmp_path, story)
+
+
+# -- Strangers ------------------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_knocks_and_is_no_text_until_let_in(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        number = await knocks(alice, bob)
+        assert await bob.heard(alice) == []
+        record = await alice.messenger.history.text(number)
+        assert record is not None
+        assert record.state is not TextState.DELIVERED
+        more = await alice.says(bob, "and one more thing")
+        await bob.messenger.people.accept(alice.uin, "Alice")
+        assert (await alice.settled(more)).state is TextState.DELIVERED
+        assert await bob.heard(alice) == ["may I come in?", "and one more thing"]
+        assert await bob.messenger.people.requests() == []
+        assert bob.messenger.people.get(alice.uin).name == "Alice"
+        back = await bob.says(alice, "welcome")
+        assert (await bob.settled(back)).state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
+def test_adding_who_knocked_lets_them_in_too(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        number = await knocks(alice, bob)
+        await bob.knows(alice)
+        record = await alice.messenger.wait_settled(number, DEADLINE / 2)
+        assert record is not None
+        assert record.state is TextState.DELIVERED
+        assert await bob.heard(alice) == ["may I come in?"]
+
+    strangers(tmp_path, story)
+
+
+def test_a_refused_request_is_forgotten(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await knocks(alice, bob)
+        await bob.messenger.people.refuse(alice.uin)
+        assert await bob.messenger.people.requests() == []
+        for fails in (bob.messenger.people.refuse(alice.uin), bob.messenger.people.accept(alice.uin)):
+            with pytest.raises(NoRequestError):
+                await fails
+
+    strangers(tmp_path, story)
+
+
+def test_where_only_contacts_are_let_in_a_strangers_text_fails_with_the_reason(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await bob.messenger.people.choose_strangers(Strangers.REFUSE)
+        await alice.knows(bob)
+        settled = await alice.settled(await alice.says(bob, "hello?"))
+        assert (settled.state, settled.reason) == (TextState.FAILED, NOT_LET_IN)
+        assert await bob.messenger.people.requests() == []
+        await bob.stop()
+        await bob.start()
+        assert bob.messenger.people.strangers is Strangers.REFUSE
+        await bob.knows(alice)
+        again = await alice.messenger.retry(settled.number)
+        assert again is not None
+        assert (await alice.settled(again)).state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
+def test_a_base_peer_who_is_a_stranger_knocks_too(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with world() as w, cores(tmp_path, BOB, at=w) as (bob,), w.online(CAROL) as (carol,):
+            conversation = await carol.call(bob.uin)
+            conversation.reply("let me in")
+            await until_async("bob hears of it", lambda: _has_request(bob, "let me in"))
+            await bob.messenger.people.accept(carol.uin)
+            await conversation.wait_closed()
+            again = await anext(carol.calls())
+            await again.accept()
+            await until_async("it comes again", lambda: _heard(bob, carol.uin))
+
+    async def _heard(bob: Core, uin: object) -> bool:
+        return await bob.heard(uin) == ["let me in"]  # type: ignore[arg-type]  # a UIN
+
+    run(whole)
+
+
+# -- Invites --------------------------------------------------------------------------------------------------------
+
+
+def test_an_invite_lets_in_as_often_as_it_says(tmp_path: Path) -> None:
+    async def whole() -> None:
+        people = (ALICE, BOB, CAROL)
+        async with world() as w, cores(tmp_path, *people, at=w, acquainted=False) as (alice, bob, carol):
+            await bob.messenger.people.choose_strangers(Strangers.REFUSE)
+            link = await bob.messenger.people.invite("for one", uses=1)
+            assert link.invite
+            parsed = ContactLink.parse(str(link))
+            await alice.messenger.people.add(parsed)
+            sent = await alice.says(bob, "thank you")
+            assert (await alice.settled(sent)).state is TextState.DELIVERED
+            assert await bob.heard(alice) == ["thank you"]
+            await until("it is not shown again", lambda: alice.messenger.people.get(bob.uin).invite is None)
+            assert [invite.uses_left for invite in await bob.messenger.people.invites()] == [0]
+            await carol.messenger.people.add(parsed)
+            settled = await carol.settled(await carol.says(bob, "me too"))
+            assert (settled.state, settled.reason) == (TextState.FAILED, NOT_LET_IN)
+
+    run(whole)
+
+
+def test_a_revoked_invite_and_one_that_cannot_be(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        people = bob.messenger.people
+        await people.choose_strangers(Strangers.REFUSE)
+        link = await people.invite("mistake", uses=None, lasts_ms=1_000_000)
+        (invite,) = await people.invites()
+        await people.revoke(invite.token_hash)
+        with pytest.raises(InviteError):
+            await people.revoke(invite.token_hash)
+        await alice.messenger.people.add(link)
+        assert (await alice.settled(await alice.says(bob, "hello"))).reason == NOT_LET_IN
+        with pytest.raises(InviteError):
+            await people.invite(uses=0)
+        with pytest.raises(InviteError):
+            await people.invite(lasts_ms=0)
+
+    strangers(tmp_path, story)
+
+
+# -- Blocks and changed keys ----------------------------------------------------------------------------------------
+
+
+def test_nothing_goes_either_way_with_who_is_blocked(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "before"))
+            await bob.messenger.people.block(alice.uin)
+            assert bob.messenger.people.is_blocked(alice.uin)
+            waiting = await alice.says(bob, "while blocked")
+            own = await bob.says(alice, "while blocked, too")
+            assert (await alice.messenger.wait_settled(waiting.number, 0.3)) is not None
+            assert await bob.heard(alice) == ["before"]
+            await bob.messenger.people.unblock(alice.uin)
+            assert (await bob.settled(own)).state is TextState.DELIVERED
+            assert (await alice.settled(waiting)).state is TextState.DELIVERED
+            assert await bob.heard(alice) == ["before", "while blocked"]
+
+    run(whole)
+
+
+def test_a_changed_key_stops_everything_until_the_person_decides(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        wrong = identity(MALLORY).fingerprint
+        bob.profile.pins.pin_peer(alice.uin, wrong, verified=False)
+        await bob.knows(alice, verified=False)
+        sent = await bob.says(alice, "is it you?")
+        await until("it is stopped", lambda: bob.messenger.people.get(alice.uin).stopped)
+        assert bob.messenger.people.get(alice.uin).stopped == identity(ALICE).fingerprint
+        record = await bob.messenger.wait_settled(sent.number, 0.2)
+        assert record is not None
+        assert record.state is TextState.QUEUED
+        with pytest.raises(PeerKeyChangedError):
+            await bob.messenger.people.add(ContactLink(alice.uin, identity(ALICE).fingerprint))
+        await bob.stop()
+        await bob.start()
+        assert bob.messenger.people.get(alice.uin).stopped is not None
+        await alice.knows(bob)
+        await bob.messenger.people.accept_key(alice.uin)
+        assert (await bob.settled(sent)).state is TextState.DELIVERED
+        pin = bob.messenger.people.pin(alice.uin)
+        assert pin is not None
+        assert (pin.fingerprint, pin.verified) == (identity(ALICE).fingerprint, False)
+
+    strangers(tmp_path, story)
+
+
+def test_who_spoke_more_before_and_offers_less_now_is_refused_until_the_person_agrees(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "we speak uzel/2"))
+            await until("it is known", lambda: alice.messenger.people.get(bob.uin).speaks_envelopes)
+            await bob.stop()
+            async with w.online(BOB) as (base,):
+                sent = await alice.says(bob, "do not send this as 30")
+                for _ in range(2):
+                    call = await anext(base.calls())
+                    with pytest.raises(NetworkError):
+                        await (await call.accept()).ping()
+                record = await alice.messenger.history.text(sent.number)
+                assert record is not None
+                assert record.sent_as == 0
+                await alice.messenger.people.agree(bob.uin)
+                call = await anext(base.calls())
+                conversation = await call.accept()
+                text = await anext(conversation)
+                text.acknowledge()
+                assert text.text == "do not send this as 30"
+                assert (await alice.settled(sent)).sent_as == 0x30
+            await bob.start()
+
+    run(story)
