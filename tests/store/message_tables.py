@@ -44,7 +44,7 @@ def _with_tables(db: Any) -> Database:
     for pragma in ("foreign_keys = ON", "trusted_schema = OFF", "recursive_triggers = OFF"):
         db.execute(f"PRAGMA {pragma}")
     db.executescript(f"BEGIN IMMEDIATE; {MESSAGE_TABLES} COMMIT;")
-    return cast(Database, db)
+    return cast("Database", db)
 
 
 def texts_of(db: Connection) -> Texts:
