@@ -145,6 +145,15 @@ def test_texts_are_kept_as_long_as_their_chat_keeps_them(texts: Texts, people: P
     assert texts.forget_seen(NOW + 12 + SEEN_MS + 1) == 2
 
 
+def test_no_more_is_deleted_at_a_time_than_asked(texts: Texts, people: People) -> None:
+    for uin in (ANN, BOB):
+        people.add(uin, NOW)
+        people.set_retention(uin, 10)
+        for n in range(2):
+            texts.receive_base(uin, an_id(n), "x", NOW, NOW)
+    assert [len(texts.expire(NOW + DAY, 3)) for _ in range(3)] == [3, 1, 0]
+
+
 def test_what_waits_is_not_lost_to_time(texts: Texts, people: People) -> None:
     people.add(ANN, NOW)
     people.set_retention(ANN, 10)

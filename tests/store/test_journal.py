@@ -63,7 +63,7 @@ def test_what_was_rolled_back_did_not_happen(db: Database, journal: Journal) -> 
     assert journal.since(1, 9) == ([JournalEntry(2, NOW, "n", {"kept": True})], False)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.just("append"), st.integers(0, 5), st.tuples(st.just("read"), st.integers(1, 3)))))
 def test_a_follower_misses_nothing_unless_it_is_told(steps: list[object]) -> None:
     db = in_memory()

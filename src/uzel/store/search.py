@@ -28,8 +28,8 @@ MOST_QUERY_WORDS = 16
 """Words of a query that are looked at: each costs a walk through the index."""
 MOST_SPANS = 100
 """Highlights of one hit: more are no help to anyone."""
-MOST_READ = 500_000
-"""Characters of texts that are read for one query, some 100 ms: past it hits have no highlights, and with a phrase the
+MOST_READ = 200_000
+"""Characters of texts that are read for one query, some 30 ms: past it hits have no highlights, and with a phrase the
 search ends, for the index cannot tell which texts have the words in that order."""
 LEAST_READ = 200
 """What a shorter text counts as: fetching it takes as long as reading so many characters."""
@@ -135,10 +135,11 @@ class Search:
         with closing(self._db.execute(_FIND, (wanted.terms(chat), upto))) as rows:
             return list(islice(_hits(map(text_record, rows), wanted), limit))
 
-    def tidy(self, pages: int = 500) -> bool:
+    def tidy(self, pages: int = 100) -> bool:
         """Merge parts of the index, so that words of deleted texts leave it and searches stay fast.
 
-        Writes about so many pages of 4 KiB; False when nothing is left to do. The caller repeats it when there is time.
+        Writes about so many pages of 4 KiB, 100 in some 30 ms; False when nothing is left to do. The caller repeats it
+        when there is time.
         """
         before = self._db.execute(_CHANGES).fetchall()[0][0]
         self._db.execute(_MERGE, (-pages,))
