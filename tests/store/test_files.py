@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from store.store_helpers import run_python
 from uzel.errors import ProfileError, StorageError
-from uzel.store.files import locked, make_private_folder, read_private, remove_leftovers, write_atomically
+from uzel.store.files import (
+    locked,
+    make_private_folder,
+    read_private,
+    remove_leftovers,
+    taking_place_of,
+    write_atomically,
+)
 
 CRASH_BEFORE_RENAME = """
 import os, pathlib, signal, sys
@@ -129,3 +137,14 @@ def test_a_lock_excludes_and_ends(tmp_path: Path) -> None:
         pass
     with locked(lock, wait=False):
         assert mode(lock) == 0o600
+
+
+def test_what_takes_a_place_never_replaces_what_came_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with suppress(ProfileError), taking_place_of(path, overwrite=False) as temporary:
+        temporary.write_bytes(b"ours")
+        path.write_bytes(b"another's")
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"another's", [path])
+    with taking_place_of(path) as temporary:
+        temporary.write_bytes(b"ours")
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"ours", [path])
