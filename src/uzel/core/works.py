@@ -160,4 +160,5 @@ def tidy(tables: Tables, now: int) -> None:
     for number in tables.texts.expire(now, 500):
         tables.journal.append(REMOVED, {"number": number}, now)
     tables.texts.forget_seen(now, 1000)
+    tables.search.tidy()
     tables.journal.trim(JOURNAL)
