@@ -16,6 +16,7 @@ from uzel.names import ContactLink, NodeReference, Uin
 from uzel.node.limits import Rate
 from uzel.store.profile import Profile
 from uzel.store.records import TextRecord, TextState
+from uzel.store.tables import Tables
 
 EAGER = CoreSettings(
     outbox=OutboxTimes(first=0.02, last=0.2, hurry=0.01, greet_every=0.01, calls=Rate(1e6, 1000)),
@@ -63,6 +64,16 @@ class Core:
         settled = await self.messenger.wait_settled(record.number, DEADLINE / 2)
         assert settled is not None
         return settled
+
+    async def disk_is_full(self, *, full: bool = True) -> None:
+        """From now on the database takes no further page, or takes them again."""
+
+        def work(_: Tables) -> None:
+            pages = self.messenger._file.db.execute("PRAGMA page_count").fetchall()[0][0]
+            limit = pages if full else 1_000_000
+            self.messenger._file.db.execute(f"PRAGMA max_page_count = {limit}").fetchall()
+
+        await self.messenger.ledger.writer.run(work)
 
     def breaks(self) -> None:
         """Every conversation is lost."""

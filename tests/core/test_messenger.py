@@ -11,7 +11,7 @@ import pytest
 from client.client_world import ALICE, BOB, CAROL, DEADLINE, linked, serving, until
 from core.core_world import EAGER, Core, cores, run, until_async, world
 from uzel.core.works import STATE, TEXT
-from uzel.errors import NotAContactError, TextTooLongError
+from uzel.errors import NotAContactError, StorageError, TextTooLongError
 from uzel.store.records import TextState
 
 AFTER_A_BREAK = [(STATE, state) for state in ("sending", "queued", "sending", "delivered")]
@@ -230,6 +230,29 @@ def test_three_talk_to_one_another(tmp_path: Path) -> None:
                 for other in everyone:
                     if one is not other:
                         assert await one.heard(other) == [str(number) for number in range(20)]
+
+    run(story)
+
+
+def test_a_full_disk_loses_nothing_and_it_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "before"))
+            await bob.disk_is_full()
+            sent = await alice.says(bob, "x" * 100_000)
+            await until("bob is in trouble", lambda: bob.messenger.ledger.writer.trouble)
+            assert (await bob.messenger.status()).trouble
+            assert await bob.heard(alice) == ["before"]
+            record = await alice.messenger.history.text(sent.number)
+            assert record is not None
+            assert record.state is not TextState.DELIVERED
+            with pytest.raises(StorageError):
+                await bob.says(alice, "y" * 100_000)
+            await bob.disk_is_full(full=False)
+            assert (await alice.settled(sent)).state is TextState.DELIVERED
+            assert await bob.heard(alice) == ["before", "x" * 100_000]
+            assert (await bob.messenger.status()).trouble == ""
+            assert [record.text for record in await bob.texts(alice) if record.outgoing] == []
 
     run(story)
 

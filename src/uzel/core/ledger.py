@@ -15,6 +15,7 @@ from uzel.core.gate import Standing, Strangers
 from uzel.core.settings import CoreSettings
 from uzel.core.works import STATE, TEXT
 from uzel.core.writer import Writer
+from uzel.errors import ClientClosedError, ProfileError, StorageError
 from uzel.names import Fingerprint, NodeReference, Uin
 from uzel.session.ids import ID_RANDOM, EnvelopeIds
 from uzel.store.options import Option
@@ -94,8 +95,15 @@ class Ledger:
         self.tell()
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Let this run beside the rest; `close` waits for it."""
-        task = asyncio.get_running_loop().create_task(work)
+        """Let this run beside the rest; `close` waits for it. What the disk refuses is `Writer.trouble`."""
+
+        async def do() -> None:
+            try:
+                await work
+            except (StorageError, ProfileError, ClientClosedError):
+                return
+
+        task = asyncio.get_running_loop().create_task(do())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +31,14 @@ from uzel.core.settings import CoreSettings
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
 from uzel.core.writer import Writer
-from uzel.errors import ClientClosedError, NotAContactError, PeerKeyChangedError, TextTooLongError, UzelError
+from uzel.errors import (
+    ClientClosedError,
+    NotAContactError,
+    PeerKeyChangedError,
+    StorageError,
+    TextTooLongError,
+    UzelError,
+)
 from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
 from uzel.session.envelopes import MAX_ENVELOPE_TEXT
@@ -47,7 +55,9 @@ PAGE = 256
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How it is right now. `node` is None while offline; `reason` says why then."""
+    """How it is right now. `node` is None while offline; `reason` says why then. `waiting` counts chats that texts wait
+    in; `trouble` is what the disk refuses, for a person, and empty when all is well.
+    """
 
     uin: Uin
     fingerprint: Fingerprint
@@ -56,6 +66,7 @@ class Status:
     contested: bool
     conversations: int
     waiting: int
+    trouble: str
 
 
 class Messenger:
@@ -84,6 +95,15 @@ class Messenger:
         self._loop = asyncio.get_running_loop()
         self._file = CipherFile(self.profile.file.path, self.profile.file.key)
         self.ledger = Ledger(Writer(self._file, Tables(self._file.db)), self._settings)
+        try:
+            await self._start()
+        except BaseException:
+            await self.ledger.close()
+            self._file.close()
+            raise
+        return self
+
+    async def _start(self) -> None:
         self._outbox = Outbox(self._settings.outbox, random.random)
         await self.ledger.load()
         agent = f"uzel/{version('uzel')}"
@@ -100,7 +120,6 @@ class Messenger:
         await self._client.__aenter__()
         self._answering = self._loop.create_task(self._answer())
         self._tidying = self._loop.create_task(self._tidy())
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -130,7 +149,7 @@ class Messenger:
         return self._client.link
 
     async def status(self) -> Status:
-        """How it is right now. Raises `StorageError`."""
+        """How it is right now."""
         waiting = await self.ledger.writer.run(lambda tables: len(tables.texts.chats_waiting()))
         node = None
         if self._online is not None:
@@ -143,6 +162,7 @@ class Messenger:
             self._offline is not None and self._offline.contested,
             len(self._talks.open),
             waiting,
+            str(self.ledger.writer.trouble or ""),
         )
 
     async def wait_online(self, timeout: float | None = None) -> WentOnline:
@@ -293,7 +313,8 @@ class Messenger:
 
     async def _tidy(self) -> None:
         while True:
-            await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
+            with suppress(StorageError):  # a full disk: later, perhaps
+                await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
             await asyncio.sleep(TIDY_EVERY)
 
 

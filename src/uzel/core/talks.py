@@ -23,7 +23,7 @@ from uzel.core.gate import Gate, judge
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import Outbox
 from uzel.core.talk import Talk
-from uzel.errors import DowngradedError, NotLetInError, StorageError, UzelError
+from uzel.errors import DowngradedError, NotLetInError, UzelError
 from uzel.identity import PeerTrust, Pins
 from uzel.names import Uin
 from uzel.net.runner import Runner
@@ -35,6 +35,8 @@ from uzel.store.tables import Tables
 
 ENVELOPES = "uzel/2"
 NOT_LET_IN = "not_let_in"
+DISK_PATIENCE = 5.0
+"""Seconds until something is tried again that the disk refused."""
 
 
 class Talks:
@@ -148,7 +150,7 @@ class Talks:
             match effect:
                 case Take():
                     self._do(talk, partial(works.take, chat=peer, wanted=effect, code=talk.carrier.code, now=wall_ms()),
-                             talk.delivery.taken, lambda: talk.delivery.taken(()))  # fmt: skip
+                             talk.delivery.taken, partial(self._not_taken, talk))  # fmt: skip
                 case Keep(texts=texts):
                     work = partial(works.keep, chat=peer, fingerprint=talk.peer.fingerprint, texts=texts,
                                    make_id=self._ledger.made_id, now=wall_ms())  # fmt: skip
@@ -159,6 +161,16 @@ class Talks:
                     self._knock(talk, text.text, text.id)
                 case End(reason=reason):
                     talk.hang_up(reason)
+
+    def _not_taken(self, talk: Talk) -> None:
+        """The disk refused: the texts stay where they are, and it is tried again."""
+        talk.delivery.taken(())
+
+        def again() -> None:
+            talk.delivery.queued()
+            talk.update()
+
+        self._loop.call_later(DISK_PATIENCE, again)
 
     def _settle(self, talk: Talk, settled: Settle) -> None:
         peer = talk.peer.uin
@@ -264,10 +276,7 @@ class Talks:
 
     def _change(self, peer: Uin, change: Callable[[Tables], object], kind: str) -> None:
         async def do() -> None:
-            try:
-                await self._ledger.change_contact(peer, change, kind)
-            except StorageError:
-                return  # it is said again at the next meeting
+            await self._ledger.change_contact(peer, change, kind)
 
         self._ledger.spawn(do())
 

@@ -30,6 +30,10 @@ _Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 class File(Protocol):
     """What is needed of `uzel.store.cipher.CipherFile`."""
 
+    @property
+    def changes(self) -> int:
+        """Rows that were changed so far."""
+
     def transaction(self) -> AbstractContextManager[object]:
         """All of it or nothing; inside another one, a part of it that can fail alone. Raises `StorageError`."""
 
@@ -44,6 +48,8 @@ class Writer:
         self._asked: deque[_Asked] = deque()
         self._condition = threading.Condition()
         self._closing = False
+        self.trouble: StorageError | ProfileError | None = None
+        """What the disk refused last; None once it takes something again."""
         self._thread = threading.Thread(target=self._run, name="uzel-store", daemon=True)
         self._thread.start()
 
@@ -85,12 +91,16 @@ class Writer:
 
     def _do(self, batch: list[_Asked]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
+        before = self._file.changes
         try:
             with self._file.transaction():
                 for work, future in batch:
                     outcomes.append(self._do_one(work, future))
         except (StorageError, ProfileError) as error:
+            self.trouble = error
             return [(future, None, error) for _, future in batch]
+        if self._file.changes != before:  # reading is no sign of room
+            self.trouble = None
         return outcomes
 
     def _do_one(self, work: Work[Any], future: asyncio.Future[Any]) -> _Outcome:

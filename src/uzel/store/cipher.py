@@ -82,6 +82,7 @@ class Connection(Protocol):
     """What is used of `sqlcipher3`'s connections, which are in autocommit mode here."""
 
     in_transaction: bool
+    total_changes: int
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
     def executescript(self, sql: str, /) -> Cursor: ...
@@ -116,6 +117,11 @@ class CipherFile:
             with storage_errors(path):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE))
         self._connect()
+
+    @property
+    def changes(self) -> int:
+        """Rows that were changed since it was opened, those taken back among them."""
+        return self.db.total_changes
 
     def close(self) -> None:
         """Let go; what is in the log goes into the file if this was its last connection. May be called twice."""

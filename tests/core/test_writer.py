@@ -1,0 +1,138 @@
+"""The writer: commits shared, errors apart, order kept, on a real encrypted file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from client.client_world import ALICE, identity
+from uzel.core.writer import MOST_TOGETHER, Writer
+from uzel.errors import ClientClosedError, ConfigError, StorageError
+from uzel.store.profile import Profile
+from uzel.store.tables import Tables
+
+
+class Counted:
+    """The profile's file; counts its commits, and refuses them on request."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.commits = 0
+        self.refuses = False
+        self._depth = 0
+
+    @property
+    def changes(self) -> int:
+        return self.profile.file.changes
+
+    @contextmanager
+    def transaction(self) -> Iterator[object]:
+        self._depth += 1
+        try:
+            with self.profile.file.transaction() as db:
+                yield db
+                if self._depth == 1:
+                    self.commits += 1
+                    if self.refuses:
+                        raise StorageError("it is full")
+        finally:
+            self._depth -= 1
+
+
+@asynccontextmanager
+async def writing(folder: Path) -> AsyncIterator[tuple[Writer, Counted]]:
+    with Profile.create(folder, identity(ALICE)) as profile:
+        file = Counted(profile)
+        writer = Writer(file, Tables(profile.connection))
+        try:
+            yield writer, file
+        finally:
+            await writer.close()
+
+
+def run(folder: Path, story: Callable[[Writer, Counted], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(30), writing(folder / "profile") as (writer, file):
+            await story(writer, file)
+
+    identity(ALICE)
+    asyncio.run(main(), debug=True)
+
+
+def note(what: str) -> Callable[[Tables], int]:
+    return lambda tables: tables.journal.append(what, {}, 0)
+
+
+def kinds(tables: Tables) -> list[str]:
+    return [entry.kind for entry in tables.journal.since(0, 10_000)[0]]
+
+
+def test_works_are_done_in_order_and_those_that_wait_share_a_commit(tmp_path: Path) -> None:
+    async def story(writer: Writer, file: Counted) -> None:
+        futures = [writer.submit(note(str(number))) for number in range(2 * MOST_TOGETHER)]
+        numbers = await asyncio.gather(*futures)
+        assert numbers == list(range(1, 2 * MOST_TOGETHER + 1))
+        assert await writer.run(kinds) == [str(number) for number in range(2 * MOST_TOGETHER)]
+        assert 2 <= file.commits <= MOST_TOGETHER
+
+    run(tmp_path, story)
+
+
+def test_a_work_that_fails_is_taken_back_alone(tmp_path: Path) -> None:
+    def fails(tables: Tables) -> None:
+        tables.journal.append("half done", {}, 0)
+        raise ConfigError("no")
+
+    async def story(writer: Writer, _: Counted) -> None:
+        first, failing, last = writer.submit(note("first")), writer.submit(fails), writer.submit(note("last"))
+        await asyncio.gather(first, last)
+        with pytest.raises(ConfigError):
+            await failing
+        assert await writer.run(kinds) == ["first", "last"]
+        assert writer.trouble is None
+
+    run(tmp_path, story)
+
+
+def test_what_the_disk_refuses_is_not_there_and_is_told(tmp_path: Path) -> None:
+    async def story(writer: Writer, file: Counted) -> None:
+        file.refuses = True
+        futures = [writer.submit(note(str(number))) for number in range(3)]
+        for outcome in await asyncio.gather(*futures, return_exceptions=True):
+            assert isinstance(outcome, StorageError)
+        assert writer.trouble is not None
+        file.refuses = False
+        assert await writer.run(kinds) == []
+        assert writer.trouble is not None, "reading is no sign of room"
+        await writer.run(note("again"))
+        assert writer.trouble is None
+
+    run(tmp_path, story)
+
+
+def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
+    async def story(writer: Writer, file: Counted) -> None:
+        futures = [writer.submit(note(str(number))) for number in range(100)]
+        await writer.close()
+        await asyncio.gather(*futures)
+        with pytest.raises(ClientClosedError):
+            writer.submit(kinds)
+        await writer.close()
+        assert len(kinds(Tables(file.profile.connection))) == 100
+
+    run(tmp_path, story)
+
+
+def test_cancelling_does_not_take_a_work_back(tmp_path: Path) -> None:
+    async def story(writer: Writer, _: Counted) -> None:
+        waiting = asyncio.create_task(writer.run(note("done all the same")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert await writer.run(kinds) == ["done all the same"]
+
+    run(tmp_path, story)
