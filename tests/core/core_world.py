@@ -61,7 +61,7 @@ class Core:
         return [record.text for record in await self.texts(other) if not record.outgoing]
 
     async def settled(self, record: TextRecord) -> TextRecord:
-        settled = await self.messenger.wait_settled(record.number, DEADLINE / 2)
+        settled = await self.messenger.wait_settled(record.number)  # without a time: a missed wake-up is a failure
         assert settled is not None
         return settled
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.client_world import ALICE, BOB, CAROL, DEADLINE, MALLORY, identity, until
+from client.client_world import ALICE, BOB, CAROL, MALLORY, identity, until
 from core.core_world import Core, Strangers, cores, run, until_async, world
 from uzel.core.talks import NOT_LET_IN
 from uzel.errors import (
@@ -126,7 +126,7 @@ def test_adding_who_knocked_lets_them_in_too(tmp_path: Path) -> None:
     async def story(alice: Core, bob: Core) -> None:
         number = await knocks(alice, bob)
         await bob.knows(alice)
-        record = await alice.messenger.wait_settled(number, DEADLINE / 2)
+        record = await alice.messenger.wait_settled(number)
         assert record is not None
         assert record.state is TextState.DELIVERED
         assert await bob.heard(alice) == ["may I come in?"]

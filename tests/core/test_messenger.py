@@ -257,6 +257,17 @@ def test_a_full_disk_loses_nothing_and_it_goes_on_when_there_is_room(tmp_path: P
     run(story)
 
 
+def test_nobody_waits_for_what_has_happened_already(tmp_path: Path) -> None:
+    """News that come while the state is looked up are not missed."""
+
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            for number in range(150):
+                await alice.settled(await alice.says(bob, str(number)))
+
+    run(story)
+
+
 def test_status(tmp_path: Path) -> None:
     async def story() -> None:
         async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):

@@ -119,9 +119,9 @@ class Ledger:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self) -> None:
-        """Wait until something may be new."""
-        await self._news.wait()
+    def upcoming(self) -> asyncio.Event:
+        """Set at the next news. Take it before looking, and wait for it after: so none is missed in between."""
+        return self._news
 
     def stopped_key(self, peer: Uin) -> Fingerprint | None:
         """The key that this contact showed in place of the pinned one, if it did."""
