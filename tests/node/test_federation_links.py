@@ -14,6 +14,7 @@ from uzel.wire import (
     CallReady,
     CallRequest,
     FoundHere,
+    FoundInCache,
     NoConversation,
     NodeAnnouncement,
     NodeList,
@@ -244,15 +245,26 @@ def test_how_long_a_ping_takes_is_known() -> None:
     (ping,) = (message for message in link.heard if isinstance(message, Ping)) if link.heard else (None,)
     assert ping is None, "taken already"
     again = link.peer.dials(node)
-    assert not [message for message in again.heard if isinstance(message, Ping)], "it may be here for one search"
-    node.online(A)
-    again.say(CallRequest(B, A))
     (ping,) = (message for message in again.heard if isinstance(message, Ping))
     world.wait(0.25)
     again.say(Pong(ping.token))
     assert [each.round_trip for each in node.links()] == [None, 0.25]
     again.say(Pong(ping.token))
     assert [each.round_trip for each in node.links()] == [None, 0.25], "an unasked pong is ignored"
+
+
+def test_a_link_that_is_dialled_for_a_search_is_pinged_when_it_first_carries_a_call() -> None:
+    world, node, (teller,) = node_and_peers(1, settings(kept=0))
+    there = world.peer()
+    node.online(A)
+    node.say(A, Call(B))
+    teller.say(FoundInCache(B, there.told))
+    world.wait(2)
+    links = [link for link in there.links if CallRequest(A, B) in link.heard]
+    assert links, "it was dialled, and asked"
+    heard = [type(message) for message in links[-1].heard]
+    assert heard.index(Ping) < heard.index(CallRequest)
+    assert heard.count(Ping) == 1
 
 
 def test_a_dialled_node_is_asked_for_its_list_again_and_again() -> None:

@@ -371,7 +371,7 @@ class Links:
         """Its first message came: from here on it is a link (D21)."""
         link.complete = True
         self._context.timers.clear(("links", "first", link.id))
-        if link.kept:  # others may be here for one search or hint: those need no ping
+        if link.kept or not link.dialled:  # one that is dialled for a search or hint needs no ping of ours
             self._ping(link, now)
         older = self.links_of(link.node)
         self._by_node.setdefault(link.node, []).append(link)
