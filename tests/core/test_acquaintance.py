@@ -134,6 +134,19 @@ def test_adding_who_knocked_lets_them_in_too(tmp_path: Path) -> None:
     strangers(tmp_path, story)
 
 
+def test_who_was_let_in_just_before_we_went_offline_learns_of_it_when_we_are_back(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        number = await knocks(alice, bob)
+        await bob.messenger.people.accept(alice.uin)
+        await bob.stop()
+        await bob.start()
+        record = await alice.messenger.wait_settled(number)
+        assert record is not None
+        assert record.state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
 def test_a_refused_request_is_forgotten(tmp_path: Path) -> None:
     async def story(alice: Core, bob: Core) -> None:
         await knocks(alice, bob)

@@ -45,8 +45,14 @@ NOT_A_NODES = {
     Reason.FIRST_BYTE_TIMEOUT: "end to end",
     Reason.LOGIN_TIMEOUT: "a client waits for its pong",
     **dict.fromkeys(
-        (Reason.HELLO_MISSING, Reason.ENVELOPE_MALFORMED, Reason.ENVELOPE_REJECTED),
-        "end to end, and met by the client once it offers uzel/2 (core)",
+        (
+            Reason.HELLO_MISSING,
+            Reason.ENVELOPE_MALFORMED,
+            Reason.ENVELOPE_REJECTED,
+            Reason.DOWNGRADED,
+            Reason.NOT_LET_IN,
+        ),
+        "end to end, in the core (core/test_core_reasons)",
     ),
 }
 """Reasons that only a client meets, and why."""

@@ -21,6 +21,7 @@ from typing import Self
 from uzel.client import ClientSettings, WentOffline, WentOnline
 from uzel.client.base import BaseClient
 from uzel.client.events import ArrivedCall
+from uzel.client.reasons import Reasons
 from uzel.core import works
 from uzel.core.acquaintance import Acquaintance
 from uzel.core.gate import CallRates
@@ -147,6 +148,11 @@ class Messenger:
     def link(self) -> ContactLink:
         """One's own contact link."""
         return self._client.link
+
+    @property
+    def counters(self) -> Reasons:
+        """What was refused, by name."""
+        return self._client.counters
 
     async def status(self) -> Status:
         """How it is right now."""
@@ -309,6 +315,9 @@ class Messenger:
         most = self._settings.outbox.greeted
         chats = await self.ledger.writer.run(lambda tables: tables.texts.chats(most))
         recent = [chat.uin for chat in chats if chat.last is not None and chat.uin in self.ledger.people]
+        # who was let in and not met since may still believe that they are not
+        never_met = [contact.uin for contact in self.ledger.people.values() if contact.last_seen is None]
+        recent += [peer for peer in never_met if peer not in recent]
         if self._online is not None:
             self._outbox.online(recent, self._loop.time())
             self._carry_out()
