@@ -20,7 +20,7 @@ from uzel.client.data_connection import DataConnection
 from uzel.client.events import ArrivedCall
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import UnavailableError, UzelError
+from uzel.errors import ConversationEndedError, UnavailableError, UzelError
 from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.net.runner import Runner
@@ -206,6 +206,8 @@ class SimCalls(Calls[Carried], Generic[Carried]):
     async def _open_line(self, peer: Uin, set_up: SimSetUp, data: SimData) -> None:
         try:
             await asyncio.sleep(self.exchange.soon())  # the handshake, the look at the key
+            if data.runner.is_closing and self.exchange.chance.random() < 0.7:  # else the goodbye came right behind it
+                raise ConversationEndedError
             data.runner._secured = True
             data.runner.update()
             conversation = await self._begin(data, peer, PeerTrust(peer, fingerprint_of(peer), False, False))

@@ -23,6 +23,8 @@ from uzel.names import Uin
 KINDS = ("breaks", "crashes", "disks", "strangers", "older", "base", "everything")
 PATIENCE = 3 * 3600.0
 """Seconds of calm within which everything has arrived: who was not let in is tried hourly."""
+IDLE = 600.0
+"""Seconds within which a conversation ends in which nothing is said: five times what the outbox allows."""
 _SPANS = (5.0, 60.0, 300.0)
 _LOOKS = (5.0, 30.0, 120.0, 300.0, 600.0, 1200.0)
 
@@ -85,6 +87,8 @@ async def _story(stage: Stage) -> None:
     await asyncio.sleep(stage.span)
     await _calm(stage)
     await _everything_arrives(stage)
+    if stage.seed % 4 == 0:
+        await _nobody_talks(stage)
     stage.checks.all_is_well()
     if stage.base is not None:
         stage.base.check(stage.people[0])
@@ -197,6 +201,14 @@ async def _everything_arrives(stage: Stage) -> None:
             waiting = person.disk.tables.texts.chats_waiting()
             raise Violation(f"{person.name} is not done after hours: texts wait for {waiting}")
     raise Violation("base is not done after hours")
+
+
+async def _nobody_talks(stage: Stage) -> None:
+    """A conversation in which nothing is said does not stay."""
+    await asyncio.sleep(IDLE)
+    for person in stage.people:
+        if person.awake is not None and person.awake._talks.open:
+            raise Violation(f"{person.name} keeps a conversation open in which nothing is said")
 
 
 def _is_quiet(person: Person) -> bool:
