@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +31,7 @@ from uzel.core.settings import CoreSettings
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
 from uzel.core.writer import Writer
-from uzel.errors import ClientClosedError, NotAContactError, PeerKeyChangedError, TextTooLongError, UzelError
+from uzel.errors import ClientClosedError, NotAContactError, PeerKeyChangedError, StorageError, TextTooLongError, UzelError
 from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
 from uzel.session.envelopes import MAX_ENVELOPE_TEXT
@@ -286,7 +287,10 @@ class Messenger:
 
     async def _greet(self) -> None:
         most = self._settings.outbox.greeted
-        chats = await self.ledger.writer.run(lambda tables: tables.texts.chats(most))
+        try:
+            chats = await self.ledger.writer.run(lambda tables: tables.texts.chats(most))
+        except StorageError:
+            chats = []  # nobody is greeted this time; whom texts wait for is known already
         recent = [chat.uin for chat in chats if chat.last is not None and chat.uin in self.ledger.people]
         if self._online is not None:
             self._outbox.online(recent, self._loop.time())
@@ -294,7 +298,8 @@ class Messenger:
 
     async def _tidy(self) -> None:
         while True:
-            await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
+            with suppress(StorageError):  # another time, then
+                await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
             await asyncio.sleep(TIDY_EVERY)
 
 

@@ -18,7 +18,7 @@ from uzel.client.login import token
 from uzel.client.reasons import Reasons
 from uzel.core import works
 from uzel.core.carriers import CAPS, BaseCarrier, EnvelopeCarrier
-from uzel.core.conversation import Effect, End, Keep, Knock, Settle, Take
+from uzel.core.conversation import STORAGE, Effect, End, Keep, Knock, Settle, Take
 from uzel.core.gate import Gate, judge
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import Outbox
@@ -147,7 +147,7 @@ class Talks:
             match effect:
                 case Take():
                     self._do(talk, partial(works.take, chat=peer, wanted=effect, code=talk.carrier.code, now=wall_ms()),
-                             talk.delivery.taken, lambda: talk.delivery.taken(()))  # fmt: skip
+                             talk.delivery.taken, lambda: talk.hang_up(STORAGE))  # fmt: skip
                 case Keep(texts=texts):
                     work = partial(works.keep, chat=peer, fingerprint=talk.peer.fingerprint, texts=texts,
                                    make_id=self._ledger.made_id, now=wall_ms())  # fmt: skip
@@ -170,7 +170,8 @@ class Talks:
             if drained:
                 self._outbox.drained(peer)
 
-        self._do(talk, work, done, lambda: None)  # what is not marked is sent again, and told apart by its id
+        # What is not marked is sent again in the next conversation, and told apart by its id.
+        self._do(talk, work, done, lambda: talk.hang_up(STORAGE))
 
     def _do(
         self,
@@ -235,6 +236,8 @@ class Talks:
 
         def work(tables: Tables) -> None:
             now = wall_ms()
+            if tables.people.get(peer.uin) is not None:
+                return  # it was let in while this was on its way, and says it again
             if tables.people.knocks.knock(peer.uin, peer.fingerprint, now, limit=limit, text=text, text_id=text_id):
                 tables.journal.append("request", {"uin": int(peer.uin)}, now)
 
