@@ -117,5 +117,3 @@ class BasePeer:
             raise Violation(f"{person.name} has {there} of base, not {self.said[person.uin]}")
         if (first := [text for text in heard if text in said]) != [text for text in said if text in heard]:
             raise Violation(f"base heard the texts of {person.name} in another order: {first}")
-
-

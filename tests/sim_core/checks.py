@@ -97,7 +97,7 @@ class Checks:
             if text.state is TextState.DELIVERED and not times[text.text]:
                 self._wrong(peer, f"does not have {text.text[:12]!r} of {person.name}, which is marked delivered")
         if strange := set(times) - {text.text for text in texts}:
-            self._wrong(peer, f"has {sorted(strange)[0]!r}, which {person.name} never said")
+            self._wrong(peer, f"has {min(strange)!r}, which {person.name} never said")
         in_order = [text.text for text in texts if (person.uin, text.id) not in self.again]
         self._order(peer, person, in_order, list(dict.fromkeys(heard)))
 
@@ -105,7 +105,9 @@ class Checks:
         place = {text: number for number, text in enumerate(said)}
         places = [place[text] for text in heard if text in place]
         if places != sorted(places):
-            self._wrong(peer, f"has the texts of {person.name} in another order: {[said[each][:12] for each in places]}")
+            self._wrong(
+                peer, f"has the texts of {person.name} in another order: {[said[each][:12] for each in places]}"
+            )
 
     @staticmethod
     def heard(person: Person, of: Uin) -> list[str]:

@@ -1,7 +1,7 @@
 """The nodes between the people, as far as anybody notices: who is online, calls, and the lines that are laid for them.
 
 Rules kept as the nodes and `client.calls` keep them: one call is set up between two people at a time, both may ask for
-it (D14); whoever talks already refuses if the talk is alive (D13). What happens at an end from then on is the product's:
+it (D14); whoever talks already refuses if the talk is alive (D13). What happens at an end then is the product's:
 `Calls._begin` ends the older conversation before the newer begins. Counterpart: `person`, at both ends.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic, TypeAlias, cast
 
 from sim_core.line import End, Line
 from uzel.client.calls import Calls
@@ -25,6 +25,7 @@ from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.net.runner import Runner
 
+AnyCalls: TypeAlias = "SimCalls[Any]"
 RINGS = 30.0
 """Seconds after which a call that nobody answered has failed."""
 
@@ -42,21 +43,21 @@ class Exchange:
     def __init__(self, chance: random.Random, delay: float) -> None:
         self.chance = chance
         self.delay = delay
-        self.online: dict[Uin, SimCalls] = {}
+        self.online: dict[Uin, AnyCalls] = {}
         self.lines: list[Line] = []
         self._loop = asyncio.get_running_loop()
 
     def soon(self) -> float:
         return self.delay * (0.5 + self.chance.random())
 
-    def ring(self, caller: SimCalls, set_up: SimSetUp, to: Uin) -> None:
+    def ring(self, caller: AnyCalls, set_up: SimSetUp, to: Uin) -> None:
         self._loop.call_later(self.soon(), self._ring_at, caller, set_up, to)
         self._loop.call_later(RINGS, caller.failed, to, set_up)
 
-    def refuse(self, caller: SimCalls, set_up: SimSetUp, by: Uin) -> None:
+    def refuse(self, caller: AnyCalls, set_up: SimSetUp, by: Uin) -> None:
         self._loop.call_later(self.soon(), caller.failed, by, set_up)
 
-    def connect(self, caller: SimCalls, callee: SimCalls) -> None:
+    def connect(self, caller: AnyCalls, callee: AnyCalls) -> None:
         """Lay a line; each end finds it there in its own time."""
         self.lines = [line for line in self.lines if not line.is_over]
         line = Line(self.chance, self.delay)
@@ -66,7 +67,7 @@ class Exchange:
             side.connecting(other.uin)
             self._loop.call_later(self.soon(), side.open, other.uin, end, alpn)
 
-    def _ring_at(self, caller: SimCalls, set_up: SimSetUp, to: Uin) -> None:
+    def _ring_at(self, caller: AnyCalls, set_up: SimSetUp, to: Uin) -> None:
         callee = self.online.get(to)
         if callee is None or caller.dead:
             self.refuse(caller, set_up, to)
@@ -145,7 +146,7 @@ class SimCalls(Calls[Carried], Generic[Carried]):
 
     # -- What the exchange says -------------------------------------------------------------------------------
 
-    def rung(self, caller: SimCalls, ring: SimSetUp) -> None:
+    def rung(self, caller: AnyCalls, ring: SimSetUp) -> None:
         """Somebody calls."""
         own = self.set_ups.get(caller.uin)
         if ring.connected or (own is not None and own.connected):
@@ -184,10 +185,9 @@ class SimCalls(Calls[Carried], Generic[Carried]):
         return set_up
 
     async def _stands(self, set_up: SimSetUp) -> Carried:
-        conversation = await asyncio.shield(set_up.outcome)
-        return conversation  # type: ignore[return-value]  # what `_open_line` put there
+        return cast("Carried", await asyncio.shield(set_up.outcome))
 
-    async def _offer_call(self, caller: SimCalls, ring: SimSetUp) -> None:
+    async def _offer_call(self, caller: AnyCalls, ring: SimSetUp) -> None:
         running = self._conversations.get(caller.uin)
         if running is not None and await self._is_alive(running):
             self.exchange.refuse(caller, ring, self.uin)
@@ -205,11 +205,7 @@ class SimCalls(Calls[Carried], Generic[Carried]):
 
     async def _open_line(self, peer: Uin, set_up: SimSetUp, data: SimData) -> None:
         try:
-            await asyncio.sleep(self.exchange.soon())  # the handshake, the look at the key
-            if data.runner.is_closing and self.exchange.chance.random() < 0.7:  # else the goodbye came right behind it
-                raise ConversationEndedError
-            data.runner._secured = True
-            data.runner.update()
+            await self._secure(data)
             conversation = await self._begin(data, peer, PeerTrust(peer, fingerprint_of(peer), False, False))
         except UzelError as error:
             await data.abort()
@@ -221,6 +217,14 @@ class SimCalls(Calls[Carried], Generic[Carried]):
             self._let_go(peer, set_up)
             set_up.outcome.set_result(conversation)
             self.begun(conversation)
+
+    async def _secure(self, data: SimData) -> None:
+        """The handshake, and the look at the key. Raises `ConversationEndedError`."""
+        await asyncio.sleep(self.exchange.soon())
+        if data.runner.is_closing and self.exchange.chance.random() < 0.7:  # else the goodbye came right behind it
+            raise ConversationEndedError
+        data.runner._secured = True
+        data.runner.update()
 
     def begun(self, conversation: Carried) -> None:
         """A conversation stands."""
@@ -240,4 +244,3 @@ class SimCalls(Calls[Carried], Generic[Carried]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-

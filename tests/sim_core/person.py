@@ -8,6 +8,7 @@ small and alike on purpose, so that two people give their texts the same ones. `
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,7 @@ from uzel.names import ContactLink, NodeAddress, Uin
 from uzel.net.runner import Runner
 from uzel.session.envelope_conversation import EnvelopeMachine
 from uzel.store.profile import Profile
-from uzel.store.records import TextState
+from uzel.store.records import Invite, TextState
 
 if TYPE_CHECKING:
     from sim_core.checks import Checks
@@ -144,10 +145,21 @@ class Person:
     life: Life | None = None
     said: int = 0
 
-    def add_contact(self, uin: Uin) -> None:
-        """Known from before the story."""
+    def add_contact(self, uin: Uin, invite: bytes | None = None) -> None:
+        """Known from before the story, perhaps with an invite that lets us in."""
         with self.disk.transaction():
-            self.disk.tables.people.add(uin, 0)
+            if not self.disk.tables.people.add(uin, 0, invite=invite) and invite:
+                self.disk.tables.people.set_invite(uin, invite)
+
+    def make_invite(self, chance: random.Random) -> bytes:
+        """Made before the story, too."""
+        invite = chance.randbytes(16)
+        with self.disk.transaction():
+            uses = chance.choice((None, 1))
+            self.disk.tables.people.invites.add(
+                Invite(hashlib.sha256(invite).digest(), "", 0, None, uses, revoked=False)
+            )
+        return invite
 
     async def wake(self) -> None:
         """Start the program, again and again while the disk is full."""

@@ -72,13 +72,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="only this one, and print its story")
     parser.add_argument("--hash", type=int, help="print digests of the stories from this one on, as many as --seeds")
-    parser.add_argument("--kind", default="", choices=["", *scenarios.KINDS], help="with --hash: all of this kind")
+    parser.add_argument("--kind", default="", choices=["", "each", *scenarios.KINDS], help="with --hash: of this kind")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--failures", type=int, default=1, help="stop after so many")
     options = parser.parse_args()
     if options.hash is not None:
-        for seed in range(options.hash, options.hash + options.seeds):
-            print(story_hash(seed, options.kind))
+        for kind in scenarios.KINDS if options.kind == "each" else [options.kind]:
+            for seed in range(options.hash, options.hash + options.seeds):
+                print(story_hash(seed, kind))
         return 0
     if options.seed is not None:
         return _tell(options.seed)

@@ -111,6 +111,8 @@ def _gather(stage: Stage, exchange: Exchange) -> None:
             is_stranger = stage.has("strangers") and person is not stage.people[0] and chance.random() < 0.6
             if other is not person and not is_stranger:
                 person.add_contact(other.uin)
+            elif is_stranger and chance.random() < 0.4:
+                other.add_contact(person.uin, person.make_invite(chance))
     if stage.has("base"):
         stage.base = BasePeer(Uin(9), exchange, stage.checks)
         stage.people[0].add_contact(stage.base.uin)

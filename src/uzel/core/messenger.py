@@ -31,7 +31,14 @@ from uzel.core.settings import CoreSettings
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
 from uzel.core.writer import Writer
-from uzel.errors import ClientClosedError, NotAContactError, PeerKeyChangedError, StorageError, TextTooLongError, UzelError
+from uzel.errors import (
+    ClientClosedError,
+    NotAContactError,
+    PeerKeyChangedError,
+    StorageError,
+    TextTooLongError,
+    UzelError,
+)
 from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
 from uzel.session.envelopes import MAX_ENVELOPE_TEXT

@@ -31,6 +31,7 @@ from uzel.session.conversation import ConversationMachine
 from uzel.session.envelope_conversation import EnvelopeMachine
 from uzel.session.envelopes import Hello, encode_hello
 from uzel.session.unreported import Unreported
+from uzel.store.records import Contact
 from uzel.store.tables import Tables
 
 ENVELOPES = "uzel/2"
@@ -205,27 +206,27 @@ class Talks:
     def _show_invite(self, talk: Talk, invite: bytes) -> None:
         peer, trust = talk.peer.uin, talk.peer
 
-        def work(tables: Tables) -> bool:
+        def work(tables: Tables) -> Contact | None:
             blocked = tables.people.is_blocked(peer)
             if blocked or not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
-                return False
+                return None
             tables.people.add(peer, wall_ms())
             tables.people.knocks.remove(peer)
             tables.journal.append("contact", {"uin": int(peer), "change": "invited"}, wall_ms())
-            return True
+            return tables.people.get(peer)
 
-        def done(counts: bool) -> None:
-            if not counts:
+        def done(contact: Contact | None) -> None:
+            if contact is None:
                 self._judge_stranger(talk)
                 return
             self._pins.pin_peer(peer, trust.fingerprint, verified=False)
-            self._ledger.spawn(self._let_in(talk))
+            self._let_in(talk, contact)
 
         self._do(talk, work, done, lambda: self._judge_stranger(talk))
 
-    async def _let_in(self, talk: Talk) -> None:
+    def _let_in(self, talk: Talk, contact: Contact) -> None:
         peer = talk.peer.uin
-        self._ledger.remember(peer, await self._ledger.writer.run(lambda tables: tables.people.get(peer)))
+        self._ledger.remember(peer, contact)
         self._met(talk)
         talk.delivery.judged(Gate.OPEN)
         talk.say_gate(self._hello(peer, Gate.OPEN))
