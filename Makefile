@@ -15,7 +15,7 @@ COMPILE = "$(UV)" pip compile pyproject.toml --quiet --universal --python-versio
 	--generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 UV = $(or $(shell command -v uv),$(wildcard $(BIN)/uv))
 
-.PHONY: help run test lint format fuzz sim scale bench constraints setup setup-test clean
+.PHONY: help run test lint format fuzz sim simcore scale bench constraints setup setup-test clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 14
@@ -47,6 +47,9 @@ fuzz: setup-test  ## Fuzz the wire: make fuzz SECONDS=60
 
 sim: setup-test  ## Simulate federations: make sim SEEDS=100000
 	@$(BIN)/python tests/sim/run.py --seeds $(SEEDS)
+
+simcore: setup-test  ## Simulate cores that crash, break and run full: make simcore SEEDS=10000
+	@$(BIN)/python tests/sim_core/run.py --seeds $(SEEDS)
 
 scale: setup-test  ## Simulate 10, 100 and 1,000 nodes: make scale NODES="10 100"
 	@$(BIN)/python bench/scale.py $(if $(NODES),--nodes "$(NODES)")

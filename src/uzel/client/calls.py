@@ -288,6 +288,7 @@ class Calls(Generic[Carried]):
         older = self._conversations.get(peer)
         if older is not None:
             await older.close()
+        data.check_open()  # before anybody is told of a conversation whose end nobody would be told of
         conversation = self._extension.begin(data.runner, trust, self._counters, self._on_ended)
         data.become(conversation)
         self._conversations[peer] = conversation

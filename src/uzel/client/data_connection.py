@@ -125,10 +125,13 @@ class DataConnection:
             return None
         return certificate.fingerprint
 
-    def become(self, conversation: CarriedConversation) -> None:
-        """From now on what happens here is the conversation's business. Raises `ConversationEndedError`."""
+    def check_open(self) -> None:
+        """Raises `ConversationEndedError` when it has ended since its handshake."""
         if self.runner.is_closing:
             raise ConversationEndedError("it ended while the other side's key was checked")
+
+    def become(self, conversation: CarriedConversation) -> None:
+        """From now on what happens here is the conversation's business. It is open (`check_open`)."""
         self._conversation = conversation
 
     async def abort(self) -> None:

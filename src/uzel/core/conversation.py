@@ -21,7 +21,7 @@ from uzel.core.settings import DeliveryBounds
 Key = Hashable
 """How the carrier knows what arrived, until it is answered."""
 STORAGE = "storage"
-"""Why a conversation ends in which something could not be stored."""
+"""Why a conversation ends in which something could not be stored, in either direction."""
 
 
 @dataclass(frozen=True, slots=True)

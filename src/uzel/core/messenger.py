@@ -313,7 +313,10 @@ class Messenger:
 
     async def _greet(self) -> None:
         most = self._settings.outbox.greeted
-        chats = await self.ledger.writer.run(lambda tables: tables.texts.chats(most))
+        try:
+            chats = await self.ledger.writer.run(lambda tables: tables.texts.chats(most))
+        except StorageError:
+            chats = []  # nobody is greeted this time; whom texts wait for is known already
         recent = [chat.uin for chat in chats if chat.last is not None and chat.uin in self.ledger.people]
         # who was let in and not met since may still believe that they are not
         never_met = [contact.uin for contact in self.ledger.people.values() if contact.last_seen is None]
@@ -324,7 +327,7 @@ class Messenger:
 
     async def _tidy(self) -> None:
         while True:
-            with suppress(StorageError):  # a full disk: later, perhaps
+            with suppress(StorageError):  # another time, then
                 await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
             await asyncio.sleep(TIDY_EVERY)
 

@@ -100,7 +100,8 @@ class Talk(CarriedConversation):
                     self._counters.note(Reason.ENVELOPE_REJECTED)
         for hello in self.carrier.take(events, self.delivery):
             self._desk.said_hello(self, hello)
-        self._desk.heard(self)
+        if any(not isinstance(event, Ponged) for event in events):
+            self._desk.heard(self)  # a pong shows that the peer is there, not that anything is said
         self.update()
 
     def on_closed(self, reason: Reason | None) -> None:

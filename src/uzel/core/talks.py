@@ -18,7 +18,7 @@ from uzel.client.login import token
 from uzel.client.reasons import Reasons
 from uzel.core import works
 from uzel.core.carriers import CAPS, BaseCarrier, EnvelopeCarrier
-from uzel.core.conversation import Effect, End, Keep, Knock, Settle, Take
+from uzel.core.conversation import STORAGE, Effect, End, Keep, Knock, Settle, Take
 from uzel.core.gate import Gate, judge
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import Outbox
@@ -31,12 +31,11 @@ from uzel.session.conversation import ConversationMachine
 from uzel.session.envelope_conversation import EnvelopeMachine
 from uzel.session.envelopes import Hello, encode_hello
 from uzel.session.unreported import Unreported
+from uzel.store.records import Contact
 from uzel.store.tables import Tables
 
 ENVELOPES = "uzel/2"
 NOT_LET_IN = "not_let_in"
-DISK_PATIENCE = 5.0
-"""Seconds until something is tried again that the disk refused."""
 
 
 class Talks:
@@ -150,7 +149,7 @@ class Talks:
             match effect:
                 case Take():
                     self._do(talk, partial(works.take, chat=peer, wanted=effect, code=talk.carrier.code, now=wall_ms()),
-                             talk.delivery.taken, partial(self._not_taken, talk))  # fmt: skip
+                             talk.delivery.taken, lambda: talk.hang_up(STORAGE))  # fmt: skip
                 case Keep(texts=texts):
                     work = partial(works.keep, chat=peer, fingerprint=talk.peer.fingerprint, texts=texts,
                                    make_id=self._ledger.made_id, now=wall_ms())  # fmt: skip
@@ -161,16 +160,6 @@ class Talks:
                     self._knock(talk, text.text, text.id)
                 case End(reason=reason):
                     talk.hang_up(reason)
-
-    def _not_taken(self, talk: Talk) -> None:
-        """The disk refused: the texts stay where they are, and it is tried again."""
-        talk.delivery.taken(())
-
-        def again() -> None:
-            talk.delivery.queued()
-            talk.update()
-
-        self._loop.call_later(DISK_PATIENCE, again)
 
     def _settle(self, talk: Talk, settled: Settle) -> None:
         peer = talk.peer.uin
@@ -183,7 +172,8 @@ class Talks:
             if drained:
                 self._outbox.drained(peer)
 
-        self._do(talk, work, done, lambda: None)  # what is not marked is sent again, and told apart by its id
+        # What is not marked is sent again in the next conversation, and told apart by its id.
+        self._do(talk, work, done, lambda: talk.hang_up(STORAGE))
 
     def _do(
         self,
@@ -217,27 +207,27 @@ class Talks:
     def _show_invite(self, talk: Talk, invite: bytes) -> None:
         peer, trust = talk.peer.uin, talk.peer
 
-        def work(tables: Tables) -> bool:
+        def work(tables: Tables) -> Contact | None:
             blocked = tables.people.is_blocked(peer)
             if blocked or not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
-                return False
+                return None
             tables.people.add(peer, wall_ms())
             tables.people.knocks.remove(peer)
             tables.journal.append("contact", {"uin": int(peer), "change": "invited"}, wall_ms())
-            return True
+            return tables.people.get(peer)
 
-        def done(counts: bool) -> None:
-            if not counts:
+        def done(contact: Contact | None) -> None:
+            if contact is None:
                 self._judge_stranger(talk)
                 return
             self._pins.pin_peer(peer, trust.fingerprint, verified=False)
-            self._ledger.spawn(self._let_in(talk))
+            self._let_in(talk, contact)
 
         self._do(talk, work, done, lambda: self._judge_stranger(talk))
 
-    async def _let_in(self, talk: Talk) -> None:
+    def _let_in(self, talk: Talk, contact: Contact) -> None:
         peer = talk.peer.uin
-        self._ledger.remember(peer, await self._ledger.writer.run(lambda tables: tables.people.get(peer)))
+        self._ledger.remember(peer, contact)
         self._met(talk)
         talk.delivery.judged(Gate.OPEN)
         talk.say_gate(self._hello(peer, Gate.OPEN))
@@ -248,6 +238,8 @@ class Talks:
 
         def work(tables: Tables) -> None:
             now = wall_ms()
+            if tables.people.get(peer.uin) is not None:
+                return  # it was let in while this was on its way, and says it again
             if tables.people.knocks.knock(peer.uin, peer.fingerprint, now, limit=limit, text=text, text_id=text_id):
                 tables.journal.append("request", {"uin": int(peer.uin)}, now)
 
