@@ -37,6 +37,11 @@ class Disk:
         self.tables.texts._search = _NoSearch(self.db)
         self.is_full = False
 
+    @property
+    def changes(self) -> int:
+        """As `CipherFile.changes`."""
+        return int(self.db.total_changes)
+
     @contextmanager
     def transaction(self) -> Iterator[object]:
         """As `CipherFile.transaction`."""
@@ -65,6 +70,7 @@ class SimWriter(Writer):
         self._chance = chance
         self._slowest = slowest
         self._busy = self._dead = False
+        self.trouble = None
         self._answered_at = 0.0
 
     def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
