@@ -15,7 +15,7 @@ from sim_core.exchange import Exchange, SimCalls
 from uzel.client.conversation import BaseProtocol, Conversation
 from uzel.client.settings import ClientSettings
 from uzel.errors import ConversationEndedError, UzelError
-from uzel.names import ContactLink, Uin
+from uzel.names import Uin
 from uzel.store.records import TextState
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class BasePeer:
             await asyncio.sleep(1 + 4 * self._calls.exchange.chance.random())
             for peer in sorted({*self._waiting, *self._protocol._unreported}):
                 if self._waiting[peer] or self._protocol._unreported.get(peer):
-                    self._calls._spawn(self._try(self._calls.place(ContactLink(peer))))
+                    self._calls._spawn(self._try(self._calls.place(peer)))
 
     @staticmethod
     async def _try(wish: object) -> None:

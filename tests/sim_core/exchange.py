@@ -22,7 +22,7 @@ from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
 from uzel.errors import ConversationEndedError, UnavailableError, UzelError
 from uzel.identity import PeerTrust
-from uzel.names import ContactLink, Fingerprint, Uin
+from uzel.names import Fingerprint, Uin
 from uzel.net.runner import Runner
 
 AnyCalls: TypeAlias = "SimCalls[Any]"
@@ -118,16 +118,16 @@ class SimCalls(Calls[Carried], Generic[Carried]):
 
     # -- What the client does ---------------------------------------------------------------------------------
 
-    async def place(self, link: ContactLink) -> Carried:
+    async def place(self, peer: Uin) -> Carried:
         """As `Calls.call`. Raises `UnavailableError` and whatever the set-up ends with."""
-        running = self._conversations.get(link.uin)
+        running = self._conversations.get(peer)
         if running is not None and running.is_open:
             return running
-        set_up = self.set_ups.get(link.uin)
+        set_up = self.set_ups.get(peer)
         if set_up is None:
-            set_up = self._new_set_up(link.uin)
-            self._tell("calls", link.uin)
-            self.exchange.ring(self, set_up, link.uin)
+            set_up = self._new_set_up(peer)
+            self._tell("calls", peer)
+            self.exchange.ring(self, set_up, peer)
         return await self._stands(set_up)
 
     async def calls(self) -> AsyncIterator[ArrivedCall[Carried]]:
