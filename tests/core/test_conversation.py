@@ -161,6 +161,16 @@ def test_who_has_not_let_us_in_gets_one_short_text() -> None:
     assert delivery.take_effects() == [Take(1, 3, 1000), Settle((1,), ())]
 
 
+def test_a_knock_waits_for_room_too() -> None:
+    delivery, paper = begun(room=0, peer=Gate.ASKED)
+    delivery.take_effects()
+    delivery.taken(texts(1))
+    assert paper.take() == []
+    paper.room = 1
+    delivery.queued()
+    assert paper.take() == sent(1)
+
+
 def test_a_long_text_waits_until_we_are_let_in() -> None:
     delivery, paper = begun(peer=Gate.ASKED)
     delivery.take_effects()

@@ -211,8 +211,9 @@ class Delivery:
     def _knock(self) -> None:
         """Where we are not let in yet one text goes, if it is short."""
         if self._ready and not self._has_knocked and len(self._ready[0].text) <= self._most_knock:
-            self._has_knocked = True
-            self._send(self._ready.popleft())
+            if self._carrier.fits(self._ready[0]):
+                self._has_knocked = True
+                self._send(self._ready.popleft())
         elif not self._ready and self._more and not self._taking and not self._has_knocked:
             self._take(1)
 
