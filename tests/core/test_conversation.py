@@ -186,6 +186,14 @@ def test_who_refuses_us_gets_nothing() -> None:
     assert (delivery.take_effects(), paper.take()) == ([], [])
 
 
+def test_nobody_knocks_where_nothing_can_be_sent_any_more() -> None:
+    """The peer has hung up, and what was asked of the disk is answered after that."""
+    delivery, paper = begun(room=0, peer=Gate.ASKED)
+    assert delivery.take_effects() == [Take(0, 1, 1000)]
+    delivery.taken(texts(4))
+    assert (delivery.take_effects(), paper.take()) == ([], [])
+
+
 # -- In -------------------------------------------------------------------------------------------------------------
 
 

@@ -10,9 +10,12 @@ import pytest
 
 from client.client_world import ALICE, BOB, CAROL, DEADLINE, linked, serving, until
 from core.core_world import EAGER, Core, cores, run, until_async, world
+from uzel.core import messenger, works
 from uzel.core.works import STATE, TEXT
 from uzel.errors import NotAContactError, StorageError, TextTooLongError
-from uzel.store.records import TextState
+from uzel.store.history import History
+from uzel.store.records import ChatSummary, TextState
+from uzel.store.tables import Tables
 
 AFTER_A_BREAK = [(STATE, state) for state in ("sending", "queued", "sending", "delivered")]
 """Who greet one another at the same moment end a conversation that has just begun."""
@@ -283,4 +286,40 @@ def test_status(tmp_path: Path) -> None:
             await alice.messenger.wait_online(DEADLINE / 2)
             await bob.start()
 
+    run(story)
+
+
+def test_who_comes_online_while_the_disk_is_full_calls_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chats(self: History, limit: int) -> list[ChatSummary]:
+        raise StorageError("no space left")
+
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await bob.stop()
+            text = await alice.says(bob, "here")
+            await alice.stop()
+            monkeypatch.setattr(History, "chats", chats)
+            await bob.start()
+            await alice.start()
+            assert (await alice.settled(text)).state is TextState.DELIVERED
+
+    run(story)
+
+
+def test_tidying_goes_on_when_the_disk_has_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+
+    def tidy(tables: Tables, now: int) -> None:
+        nonlocal tried
+        tried += 1
+        raise StorageError("no space left")
+
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, at=w):
+            await until("it is tried again", lambda: tried > 2)
+
+    monkeypatch.setattr(works, "tidy", tidy)
+    monkeypatch.setattr(messenger, "TIDY_EVERY", 0.01)
     run(story)

@@ -1,8 +1,8 @@
 """An event loop whose time costs nothing: real coroutines, real timers, and no clock but its own.
 
-Whatever is due next is due at once, and a run is a function of its seed. Nobody listens to the exceptions that
-callbacks and forgotten tasks end with: the first of them ends the run. Counterpart: `sim.clock`, which does the same
-for what needs no coroutines.
+Whatever is due next is due at once, and a run is a function of its seed. Nobody hears the exceptions that callbacks
+and forgotten tasks end with: the first of them ends the run. Counterpart: `sim.clock`, which does the same for what
+needs no coroutines.
 """
 
 from __future__ import annotations

@@ -210,11 +210,13 @@ class Delivery:
 
     def _knock(self) -> None:
         """Where we are not let in yet one text goes, if it is short."""
-        if self._ready and not self._has_knocked and len(self._ready[0].text) <= self._most_knock:
-            if self._carrier.fits(self._ready[0]):
+        if self._has_knocked:
+            return
+        if self._ready:
+            if len(self._ready[0].text) <= self._most_knock and self._carrier.fits(self._ready[0]):
                 self._has_knocked = True
                 self._send(self._ready.popleft())
-        elif not self._ready and self._more and not self._taking and not self._has_knocked:
+        elif self._more and not self._taking:
             self._take(1)
 
     def _send(self, text: Outgoing) -> None:
