@@ -100,6 +100,19 @@ def test_what_waits_for_somebody_who_is_removed_has_failed(tmp_path: Path) -> No
     strangers(tmp_path, story)
 
 
+def test_nothing_is_tried_again_for_somebody_who_is_removed(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await bob.stop()
+        await alice.messenger.people.add(ContactLink(bob.uin, identity(BOB).fingerprint))
+        sent = await alice.says(bob, "too late")
+        await alice.messenger.people.remove(bob.uin)
+        with pytest.raises(NotAContactError):
+            await alice.messenger.retry(sent.number)
+        await bob.start()
+
+    strangers(tmp_path, story)
+
+
 # -- Strangers ------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +251,37 @@ def test_a_revoked_invite_and_one_that_cannot_be(tmp_path: Path) -> None:
     strangers(tmp_path, story)
 
 
+def test_an_invite_opens_no_gate_that_is_closed_to_a_contact_and_is_not_used_up(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        link = await bob.messenger.people.invite(uses=3)
+        await bob.knows(alice)
+        wrong = identity(MALLORY).fingerprint
+        await bob.messenger.ledger.change_contact(
+            alice.uin, lambda tables: tables.people.stop(alice.uin, wrong), "key changed"
+        )
+        await alice.messenger.people.add(link)
+        settled = await alice.settled(await alice.says(bob, "let me in"))
+        assert (settled.state, settled.reason) == (TextState.FAILED, NOT_LET_IN)
+        assert await bob.heard(alice) == []
+        assert [invite.uses_left for invite in await bob.messenger.people.invites()] == [3]
+
+    strangers(tmp_path, story)
+
+
+def test_a_break_while_an_invite_is_looked_at_fails_nothing(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await bob.messenger.people.choose_strangers(Strangers.REFUSE)
+        link = await bob.messenger.people.invite()
+        await alice.messenger.people.add(link)
+        sent = await alice.says(bob, "hello")
+        for _ in range(3):
+            await until("they talk", lambda: alice.messenger._talks.open)
+            alice.breaks()
+        assert (await alice.settled(sent)).state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
 # -- Blocks and changed keys ----------------------------------------------------------------------------------------
 
 
@@ -255,6 +299,22 @@ def test_nothing_goes_either_way_with_who_is_blocked(tmp_path: Path) -> None:
             assert (await bob.settled(own)).state is TextState.DELIVERED
             assert (await alice.settled(waiting)).state is TextState.DELIVERED
             assert await bob.heard(alice) == ["before", "while blocked"]
+
+    run(whole)
+
+
+def test_who_is_blocked_stays_so_when_removed_and_added_again(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "before"))
+            await bob.messenger.people.block(alice.uin)
+            await bob.messenger.people.remove(alice.uin)
+            await bob.messenger.people.add(ContactLink(alice.uin, identity(ALICE).fingerprint))
+            waiting = await bob.says(alice, "not to you")
+            record = await bob.messenger.wait_settled(waiting.number, 0.3)
+            assert record is not None
+            assert record.state is TextState.QUEUED
+            assert await alice.heard(bob) == []
 
     run(whole)
 

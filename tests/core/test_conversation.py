@@ -194,6 +194,15 @@ def test_nobody_knocks_where_nothing_can_be_sent_any_more() -> None:
     assert (delivery.take_effects(), paper.take()) == ([], [])
 
 
+def test_whom_we_do_not_let_in_gets_nothing_either() -> None:
+    for gate in (Gate.ASKED, Gate.REFUSED, None):
+        delivery, paper = begun(gate=gate)
+        delivery.queued()
+        assert (delivery.take_effects(), paper.take()) == ([], [])
+    delivery.judged(Gate.OPEN)
+    assert delivery.take_effects() == [FIRST]
+
+
 # -- In -------------------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +262,7 @@ def test_what_arrives_waits_until_its_sender_is_judged() -> None:
     delivery.arrived(came(1))
     assert delivery.take_effects() == []
     delivery.judged(Gate.OPEN)
-    assert delivery.take_effects() == [Keep((came(1),))]
+    assert delivery.take_effects() == [Keep((came(1),)), FIRST]
 
 
 def test_a_stranger_may_say_one_short_thing_that_is_not_reported() -> None:
@@ -282,4 +291,4 @@ def test_who_is_let_in_later_is_heard_from_then_on() -> None:
     delivery.judged(Gate.OPEN)
     delivery.arrived(came(1))
     effects: list[Effect] = delivery.take_effects()
-    assert effects == [Keep((came(1),))]
+    assert effects == [FIRST, Keep((came(1),))]

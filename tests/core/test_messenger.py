@@ -146,6 +146,10 @@ def test_to_whom_and_how_long(tmp_path: Path) -> None:
         async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
             with pytest.raises(NotAContactError):
                 await alice.messenger.send(alice.uin, "to myself")
+            with pytest.raises(ValueError, match="16 bytes"):
+                await alice.messenger.send(bob.uin, "an answer", b"abc")
+            with pytest.raises(OverflowError):
+                await alice.messenger.history.text(2**64)
             with pytest.raises(TextTooLongError):
                 await alice.says(bob, "я" * 262_145)
             longest = await alice.says(bob, "я" * 262_144)

@@ -98,6 +98,20 @@ def test_a_work_that_fails_is_taken_back_alone(tmp_path: Path) -> None:
     run(tmp_path, story)
 
 
+def test_whatever_a_work_raises_the_thread_lives_on(tmp_path: Path) -> None:
+    def too_large(tables: Tables) -> object:
+        return tables.texts.get(2**64)
+
+    async def story(writer: Writer, _: Counted) -> None:
+        first, failing = writer.submit(note("first")), writer.submit(too_large)
+        with pytest.raises(OverflowError):
+            await failing
+        await first
+        assert await writer.run(kinds) == ["first"]
+
+    run(tmp_path, story)
+
+
 def test_what_the_disk_refuses_is_not_there_and_is_told(tmp_path: Path) -> None:
     async def story(writer: Writer, file: Counted) -> None:
         file.refuses = True

@@ -34,6 +34,8 @@ from uzel.session.control import CallAnswered, CallArrived, CallFailed, CallRead
 from uzel.session.machine import Event
 from uzel.tls import Side, make_context
 
+MOST_CHECKS = 2
+"""New keys that are checked at the same time, as at a node (section 7)."""
 AFTER_FAILURE = 0.2
 """Seconds in which a node whose data port cannot be reached shows whether it is there at all."""
 LAPSE = 20.0
@@ -97,6 +99,7 @@ class Calls(Generic[Carried]):
         alpn = tuple(extension.alpn)
         self._as_caller = make_context(private_key=key, certificate=certificate, side=Side.CLIENT, alpn=alpn)
         self._as_callee = make_context(private_key=key, certificate=certificate, side=Side.SERVER, alpn=alpn)
+        self._checks = asyncio.Semaphore(MOST_CHECKS)
         self._set_ups: dict[Uin, SetUp[Carried]] = {}
         self._ringing: dict[Uin, Ringing] = {}
         self._given_up: dict[Uin, float] = {}
@@ -265,7 +268,7 @@ class Calls(Generic[Carried]):
         try:
             await data.open((host, port + 1), own_address, joined)
             remember = as_caller or self._extension.remembers(peer)
-            trust = await data.trust(self._pins, set_up.link_fingerprint, remember=remember)
+            trust = await data.trust(self._pins, set_up.link_fingerprint, self._checks, remember=remember)
             conversation = await self._begin(data, peer, trust)
         except UzelError as error:
             await data.abort()

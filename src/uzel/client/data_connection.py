@@ -92,8 +92,16 @@ class DataConnection:
         if self._as_caller:
             on_joined()
 
-    async def trust(self, pins: Pins, link_fingerprint: Fingerprint | None, *, remember: bool = True) -> PeerTrust:
-        """Who is it? A key met for the first time is pinned, unless `remember` is off.
+    async def trust(
+        self,
+        pins: Pins,
+        link_fingerprint: Fingerprint | None,
+        checks: asyncio.Semaphore,
+        *,
+        remember: bool = True,
+    ) -> PeerTrust:
+        """Who is it? A key met for the first time is pinned, unless `remember` is off. `checks` bounds how many new
+        keys are checked at the same time: each takes 64 MiB for a while.
 
         Raises `CertificateError`, `WrongPeerError` or `PeerKeyChangedError`, having closed; also `StorageError` when a
         pin cannot be written.
@@ -103,10 +111,13 @@ class DataConnection:
             certificate = read_certificate(self.runner.engine.peer_certificate_der)
             verdict = trust_peer(pins, certificate, expected=self._peer, link_fingerprint=link_fingerprint)
             if isinstance(verdict, UncheckedPeer):
-                verdict = trust_first_use(pins, await asyncio.to_thread(verdict.check), remember=remember)
+                async with checks:
+                    checked = await asyncio.to_thread(verdict.check)
+                verdict = trust_first_use(pins, checked, remember=remember)
         except PeerKeyChangedError as error:
             self.runner.close(reason_of(error), error.detail)
-            error.shown = await self._proved(certificate)
+            async with checks:
+                error.shown = await self._proved(certificate)
             raise
         except CertificateError as error:
             self.runner.close(reason_of(error), error.detail)

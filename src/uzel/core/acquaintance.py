@@ -81,11 +81,11 @@ class Acquaintance:
         uin = link.uin
         if uin == self._profile.identity.uin:
             raise SelfContactError
-        if link.fingerprint is not None:
-            self._profile.pins.pin_peer(uin, link.fingerprint, verified=True)
         invite, called = link.invite or None, name or link.name
 
         def change(tables: Tables) -> None:
+            if link.fingerprint is not None:
+                tables.pins.pin_peer(uin, link.fingerprint, verified=True)
             if not tables.people.add(uin, wall_ms(), name=called, nodes=link.nodes, invite=invite):
                 if called:
                     tables.people.rename(uin, called)
@@ -100,6 +100,8 @@ class Acquaintance:
         talk = self._talks.open.get(uin)
         if talk is not None and talk.delivery.gate is not Gate.OPEN:
             talk.hang_up()  # and begin afresh, with an open gate: what was said before comes again
+        if uin in self._ledger.blocked:
+            self._outbox.hold(uin)
         self._outbox.greet(uin, self._now())
         self._moved()
         return contact
@@ -115,8 +117,8 @@ class Acquaintance:
         pin = self.pin(uin)
         if pin is None:
             raise NotAContactError(f"UIN {uin} was never met: there is no key to compare yet")
-        self._profile.pins.pin_peer(uin, pin.fingerprint, verified=True)
-        return await self._changed(uin, lambda _: None, "verified")
+        shown = pin.fingerprint
+        return await self._changed(uin, lambda tables: tables.pins.pin_peer(uin, shown, verified=True), "verified")
 
     async def remove(self, uin: Uin) -> None:
         """No contact any more, and their key is forgotten; the texts stay until they are deleted.
@@ -128,9 +130,9 @@ class Acquaintance:
         def change(tables: Tables) -> None:
             works.give_up(tables, uin, "removed", wall_ms())
             tables.people.remove(uin)
+            tables.pins.forget_peer(uin)
 
         await self._ledger.change_contact(uin, change, "removed")
-        self._profile.pins.forget_peer(uin)
         self._outbox.forget(uin)
         self._hang_up(uin)
 
@@ -154,9 +156,16 @@ class Acquaintance:
         self._moved()
 
     async def agree(self, uin: Uin) -> Contact:
-        """They went back to a program that speaks less, and the person knows (D29). Raises `NotAContactError`."""
+        """They went back to a program that speaks less, and the person knows (D29). What went as 31, and may not go as
+        30, has failed. Raises `NotAContactError`, `StorageError`.
+        """
         self.get(uin)
-        return await self._changed(uin, lambda tables: tables.people.speaks(uin, envelopes=False), "agreed")
+
+        def change(tables: Tables) -> None:
+            works.give_up(tables, uin, "downgraded", wall_ms(), only_envelopes=True)
+            tables.people.speaks(uin, envelopes=False)
+
+        return await self._changed(uin, change, "agreed")
 
     # -- Changed keys -----------------------------------------------------------------------------------------
 
@@ -168,15 +177,26 @@ class Acquaintance:
         self._outbox.hold(uin)
         self._hang_up(uin)
         await self._ledger.change_contact(uin, lambda tables: tables.people.stop(uin, shown), "key changed")
+        self._hang_up(uin)  # it may have called meanwhile
 
-    async def accept_key(self, uin: Uin) -> Contact:
-        """The person knows of the new key: it is pinned, unverified. Raises `NotAContactError`, `StorageError`."""
+    async def accept_key(self, uin: Uin, compared: Fingerprint | None = None) -> Contact:
+        """The person knows of the new key, `compared` if they say which: it is pinned, unverified.
+
+        Raises `NotAContactError`, `StorageError`, and `PeerKeyChangedError` when yet another was shown meanwhile.
+        """
         shown = self.get(uin).stopped
         if shown is None:
             return self.get(uin)
-        self._profile.pins.forget_peer(uin)
-        self._profile.pins.pin_peer(uin, shown, verified=False)
-        contact = await self._changed(uin, lambda tables: tables.people.unstop(uin), "key accepted")
+        if compared is not None and compared != shown:
+            raise PeerKeyChangedError(f"UIN {uin}: compared {compared}, shown {shown}")
+
+        def change(tables: Tables) -> None:
+            tables.pins.forget_peer(uin)
+            tables.pins.pin_peer(uin, shown, verified=False)
+            tables.people.unstop(uin)
+
+        contact = await self._changed(uin, change, "key accepted")
+        self._hang_up(uin)  # whoever has the old key
         self._outbox.release(uin, self._now())
         self._moved()
         return contact
@@ -205,10 +225,10 @@ class Acquaintance:
         request = await self._ledger.writer.run(lambda tables: tables.people.knocks.get(uin))
         if request is None:
             raise NoRequestError(f"UIN {uin}")
-        self._profile.pins.pin_peer(uin, request.fingerprint, verified=False)
 
         def change(tables: Tables) -> None:
             now = wall_ms()
+            tables.pins.pin_peer(uin, request.fingerprint, verified=False)
             tables.people.add(uin, now, name=name)
             tables.people.knocks.remove(uin)
             if request.text and request.id is not None:

@@ -9,6 +9,7 @@ was not reported comes again and may be shown twice (D27); towards a Uzel ids te
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from uzel.core.conversation import Arrived, Delivery, Key, Outgoing
 from uzel.session.conversation import ConversationMachine, IncomingText
@@ -44,6 +45,8 @@ class EnvelopeCarrier:
         hellos: list[Hello] = []
         for event in events:
             match event:
+                case IncomingText(text=said):  # the base codes stay valid beside the envelopes
+                    delivery.arrived(Arrived(event, None, said, None, None))
                 case PeerHello(hello=hello):
                     delivery.peer_says(hello.gate)
                     hellos.append(hello)
@@ -67,12 +70,16 @@ class EnvelopeCarrier:
         self.machine.send(text.id, self._encode(text))
 
     def report(self, key: Key) -> None:
-        assert isinstance(key, bytes)
-        self.machine.report(key)
+        if isinstance(key, IncomingText):
+            self.machine.acknowledge(key)
+        elif isinstance(key, bytes):
+            with suppress(ValueError):  # repeated so often that its first answer is forgotten
+                self.machine.report(key)
 
     def refuse(self, key: Key) -> None:
-        assert isinstance(key, bytes)
-        self.machine.refuse(key, Refusal.NOT_ALLOWED)
+        if isinstance(key, bytes):
+            with suppress(ValueError):  # as above
+                self.machine.refuse(key, Refusal.NOT_ALLOWED)
 
     def _encode(self, text: Outgoing) -> bytes:
         number, body = self._encoded

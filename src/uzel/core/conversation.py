@@ -159,6 +159,7 @@ class Delivery:
         arrived, self._waiting = self._waiting, []
         for text in arrived:
             self.arrived(text)
+        self._pump()
 
     def peer_says(self, gate: Gate) -> None:
         """Whether the peer takes our texts; a base peer does."""
@@ -198,8 +199,8 @@ class Delivery:
         self._pump()
 
     def _pump(self) -> None:
-        if self._ended or self.peer_gate is None or self.peer_gate is Gate.REFUSED:
-            return
+        if self._ended or self.gate is not Gate.OPEN or self.peer_gate in {None, Gate.REFUSED}:
+            return  # whom we do not let in gets nothing either: it may be another than whom we mean
         if self.peer_gate is Gate.ASKED:
             self._knock()
             return

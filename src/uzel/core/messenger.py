@@ -36,6 +36,7 @@ from uzel.errors import (
     ClientClosedError,
     NotAContactError,
     PeerKeyChangedError,
+    ProfileError,
     StorageError,
     TextTooLongError,
     UzelError,
@@ -43,13 +44,17 @@ from uzel.errors import (
 from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
 from uzel.session.envelopes import MAX_ENVELOPE_TEXT
+from uzel.session.ids import ID_LENGTH
 from uzel.store.cipher import CipherFile
+from uzel.store.pins import DatabasePins
 from uzel.store.profile import Profile
 from uzel.store.records import JournalEntry, TextRecord
 from uzel.store.tables import Tables
 
 TIDY_EVERY = 600.0
 """Seconds between looks at what is kept no longer."""
+TIDY_ON = 1.0
+"""Seconds between two of them while there is more to do: others want the disk, too."""
 PAGE = 256
 """Entries of the journal that are read at a time."""
 
@@ -95,7 +100,8 @@ class Messenger:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._file = CipherFile(self.profile.file.path, self.profile.file.key)
-        self.ledger = Ledger(Writer(self._file, Tables(self._file.db)), self._settings)
+        tables = Tables(self._file.db, DatabasePins(self._file))
+        self.ledger = Ledger(Writer(self._file, tables), self._settings)
         try:
             await self._start()
         except BaseException:
@@ -134,13 +140,15 @@ class Messenger:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        await self._client.close(within)
-        for task in (self._answering, self._tidying):
-            task.cancel()
-        await asyncio.gather(self._answering, self._tidying, return_exceptions=True)
-        await self.ledger.close()
-        self._file.close()
-        self.ledger.tell()
+        try:
+            await self._client.close(within)
+        finally:
+            for task in (self._answering, self._tidying):
+                task.cancel()
+            await asyncio.gather(self._answering, self._tidying, return_exceptions=True)
+            await self.ledger.close()
+            self._file.close()
+            self.ledger.tell()
 
     # -- How it is --------------------------------------------------------------------------------------------
 
@@ -189,6 +197,8 @@ class Messenger:
         """
         if to not in self.ledger.people:
             raise NotAContactError(f"UIN {to}")
+        if reply is not None and len(reply) != ID_LENGTH:
+            raise ValueError("a reply names a text by its id, of 16 bytes")
         if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
             raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
         text_id = self.ledger.new_id()
@@ -203,7 +213,13 @@ class Messenger:
         return done
 
     async def retry(self, number: int) -> TextRecord | None:
-        """Try again what failed or was cancelled; it has a new number then. None when it did neither."""
+        """Try again what failed or was cancelled; it has a new number then. None when it did neither.
+
+        Raises `NotAContactError`, `StorageError`.
+        """
+        before = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
+        if before is not None and before.chat not in self.ledger.people:
+            raise NotAContactError(f"UIN {before.chat}")
         record = await self.ledger.writer.run(lambda tables: works.retry(tables, number, wall_ms()))
         if record is not None:
             self._queued(record.chat)
@@ -212,16 +228,21 @@ class Messenger:
     async def wait_settled(self, number: int, timeout: float | None = None) -> TextRecord | None:
         """Wait until a text of ours is delivered, failed, cancelled or gone; what it is now, also when time is up."""
         until = None if timeout is None else self._loop.time() + timeout
+        record: TextRecord | None = None
+        in_time = True
         while True:
             upcoming = self.ledger.upcoming()
-            record = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
-            if record is None or record.state in works.FINISHED or self._closed:
+            try:
+                record = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
+            except ClientClosedError:
+                return record
+            if record is None or record.state in works.FINISHED or not in_time:
                 return record
             try:
                 async with asyncio.timeout_at(until):
                     await upcoming.wait()
             except TimeoutError:
-                return await self.ledger.writer.run(lambda tables: tables.texts.get(number))
+                in_time = False
 
     async def follow(self, after: int) -> AsyncIterator[JournalEntry | None]:
         """What happens, from the entry behind `after` on, for ever; None when some was missed, being long ago.
@@ -280,11 +301,12 @@ class Messenger:
         try:
             await self._client.call(peer)  # the pinned key is what counts; a link would mark it as compared
         except PeerKeyChangedError as error:
-            await self.people.key_changed(peer, error)
             self._outbox.call_failed(peer, self._loop.time())
+            await self.people.key_changed(peer, error)
         except UzelError:
             self._outbox.call_failed(peer, self._loop.time())
-        self._carry_out()
+        finally:
+            self._carry_out()
 
     async def _answer(self) -> None:
         async for call in self._client.calls():
@@ -327,9 +349,10 @@ class Messenger:
 
     async def _tidy(self) -> None:
         while True:
-            with suppress(StorageError):  # another time, then
-                await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
-            await asyncio.sleep(TIDY_EVERY)
+            more = False
+            with suppress(StorageError, ProfileError):  # another time, then
+                more = await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
+            await asyncio.sleep(TIDY_ON if more else TIDY_EVERY)
 
 
 def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:

@@ -56,6 +56,7 @@ class Talk(CarriedConversation):
         self.delivery = Delivery(carrier, settings.delivery, knock=settings.gate.knock)
         self._desk = desk
         self.ended_for = ""
+        self.has_shown_invite = False
 
     @property
     def speaks_envelopes(self) -> bool:

@@ -58,6 +58,7 @@ class Talks:
         self._moved = moved
         self._loop = asyncio.get_running_loop()
         self.open: dict[Uin, Talk] = {}
+        self._downgraded: set[Uin] = set()
 
     # -- What the client wants: an `Extension` ------------------------------------------------------------------
 
@@ -76,6 +77,9 @@ class Talks:
         speaks = runner.engine.summary.alpn == ENVELOPES
         contact = self._ledger.people.get(peer.uin)
         if contact is not None and contact.speaks_envelopes and not speaks:
+            if peer.uin not in self._downgraded:  # told once, and again after a restart
+                self._downgraded.add(peer.uin)
+                self._change(peer.uin, lambda _: None, "downgraded")
             raise DowngradedError(f"UIN {peer.uin}")
         gate = judge(self._ledger.standing(peer.uin), self._ledger.strangers)
         if gate is Gate.REFUSED and not speaks:
@@ -127,15 +131,16 @@ class Talks:
                 self._outbox.let_in(peer)
                 if contact is not None and contact.invite is not None:
                     self._change(peer, lambda tables: tables.people.set_invite(peer, None), "let in")
-            case Gate.ASKED:
+            case Gate.ASKED if contact is not None:
                 self._outbox.asked(peer)
             case Gate.REFUSED:
                 patience = self._ledger.settings.gate.invite if contact is not None and contact.invite else 0.0
                 self._loop.call_later(patience, self._leave_refuser, talk)
-        if talk.delivery.gate is None:
+        if talk.delivery.gate is None and not talk.has_shown_invite:
             if hello.invite is None:
                 self._judge_stranger(talk)
             else:
+                talk.has_shown_invite = True
                 self._show_invite(talk, hello.invite)
 
     def heard(self, talk: Talk) -> None:
@@ -208,9 +213,14 @@ class Talks:
         peer, trust = talk.peer.uin, talk.peer
 
         def work(tables: Tables) -> Contact | None:
-            blocked = tables.people.is_blocked(peer)
-            if blocked or not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
+            contact = tables.people.get(peer)
+            if contact is not None:  # an invite opens no gate that is closed to a contact
+                return contact
+            if tables.people.is_blocked(peer):
                 return None
+            if not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
+                return None
+            tables.pins.pin_peer(peer, trust.fingerprint, verified=False)
             tables.people.add(peer, wall_ms())
             tables.people.knocks.remove(peer)
             tables.journal.append("contact", {"uin": int(peer), "change": "invited"}, wall_ms())
@@ -220,7 +230,6 @@ class Talks:
             if contact is None:
                 self._judge_stranger(talk)
                 return
-            self._pins.pin_peer(peer, trust.fingerprint, verified=False)
             self._let_in(talk, contact)
 
         self._do(talk, work, done, lambda: self._judge_stranger(talk))
@@ -228,9 +237,11 @@ class Talks:
     def _let_in(self, talk: Talk, contact: Contact) -> None:
         peer = talk.peer.uin
         self._ledger.remember(peer, contact)
-        self._met(talk)
-        talk.delivery.judged(Gate.OPEN)
-        talk.say_gate(self._hello(peer, Gate.OPEN))
+        gate = judge(self._ledger.standing(peer), self._ledger.strangers)
+        talk.delivery.judged(gate)
+        if gate is Gate.OPEN:
+            self._met(talk)
+            talk.say_gate(self._hello(peer, gate))
         talk.update()
 
     def _knock(self, talk: Talk, text: str, text_id: bytes | None) -> None:
@@ -238,8 +249,8 @@ class Talks:
 
         def work(tables: Tables) -> None:
             now = wall_ms()
-            if tables.people.get(peer.uin) is not None:
-                return  # it was let in while this was on its way, and says it again
+            if tables.people.get(peer.uin) is not None or tables.people.is_blocked(peer.uin):
+                return  # it was let in while this was on its way, and says it again; or it is not to be heard
             if tables.people.knocks.knock(peer.uin, peer.fingerprint, now, limit=limit, text=text, text_id=text_id):
                 tables.journal.append("request", {"uin": int(peer.uin)}, now)
 
@@ -274,7 +285,7 @@ class Talks:
 
     def _over(self, talk: Talk) -> None:
         peer = talk.peer.uin
-        refused = talk.delivery.peer_gate is Gate.REFUSED
+        refused = talk.ended_for == NOT_LET_IN and talk.delivery.peer_gate is Gate.REFUSED
         if self.open.get(peer) is talk:
             del self.open[peer]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from uzel.core.carriers import BASE_CODE
 from uzel.core.conversation import Arrived, Outgoing, Settle, Take
 from uzel.names import Fingerprint, Uin
 from uzel.store.records import TextRecord, TextState
@@ -17,6 +18,8 @@ from uzel.store.tables import Tables
 
 FINISHED = frozenset({TextState.DELIVERED, TextState.FAILED, TextState.CANCELLED})
 """States in which nothing more happens to a text by itself."""
+TIDIED = 500
+"""Texts that are deleted in one commit: others wait meanwhile."""
 MOST_SENDING = 10_000
 """More texts than one conversation can have on their way: the window holds no more envelopes than 4,096."""
 Done = TypeVar("Done")
@@ -105,12 +108,15 @@ def requeue_all(tables: Tables, now: int) -> list[Uin]:
     return waiting
 
 
-def give_up(tables: Tables, chat: Uin, reason: str, now: int) -> None:
-    """Everything that waits for this peer has failed, for this reason."""
-    while waiting := tables.texts.waiting(chat, 256):
+def give_up(tables: Tables, chat: Uin, reason: str, now: int, *, only_envelopes: bool = False) -> None:
+    """Everything that waits for this peer has failed, for this reason; or only what went as 31 before."""
+    after = 0
+    while waiting := tables.texts.waiting(chat, 256, after):
         for record in waiting:
-            tables.texts.failed(record.number, reason, now)
-            tell_state(tables, record.number, now)
+            if not only_envelopes or record.sent_as > BASE_CODE:
+                tables.texts.failed(record.number, reason, now)
+                tell_state(tables, record.number, now)
+        after = waiting[-1].number
 
 
 def cancel(tables: Tables, number: int, now: int) -> bool:
@@ -155,10 +161,12 @@ def keep(
     return kept
 
 
-def tidy(tables: Tables, now: int) -> None:
-    """Now and then: what is kept no longer goes, and the journal stays short."""
-    for number in tables.texts.expire(now, 500):
+def tidy(tables: Tables, now: int) -> bool:
+    """Now and then: what is kept no longer goes, and the journal stays short. True when there is more to do at once."""
+    expired = tables.texts.expire(now, TIDIED)
+    for number in expired:
         tables.journal.append(REMOVED, {"number": number}, now)
-    tables.texts.forget_seen(now, 1000)
-    tables.search.tidy()
+    forgotten = tables.texts.forget_seen(now, TIDIED)
+    more = tables.search.tidy()
     tables.journal.trim(JOURNAL)
+    return more or len(expired) == TIDIED or forgotten == TIDIED

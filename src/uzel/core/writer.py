@@ -1,7 +1,7 @@
 """The one thread that works on the profile's tables: whoever waits together shares one commit.
 
 Rules: works are done in the order in which they were asked for, each whole or not at all; the answer comes only after
-the commit is on disk. A work that raises an error of ours is taken back alone. When the disk refuses (it is full, say)
+the commit is on disk. A work that raises is taken back alone. When the disk refuses (it is full, say)
 every work of that commit fails with `StorageError`, and nothing of them is there. Counterparts: `messenger`, which
 asks; `works` and `uzel.store`, which do the work.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
-from uzel.errors import ClientClosedError, ProfileError, StorageError, UzelError
+from uzel.errors import ClientClosedError, ProfileError, StorageError
 from uzel.store.tables import Tables
 
 MOST_TOGETHER = 512
@@ -99,6 +99,8 @@ class Writer:
         except (StorageError, ProfileError) as error:
             self.trouble = error
             return [(future, None, error) for _, future in batch]
+        except Exception as error:  # noqa: BLE001 - whoever asked is told; the thread must live on
+            return [(future, None, error) for _, future in batch]
         if self._file.changes != before:  # reading is no sign of room
             self.trouble = None
         return outcomes
@@ -109,7 +111,7 @@ class Writer:
                 return (future, work(self._tables), None)
         except (StorageError, ProfileError):
             raise
-        except (UzelError, ValueError, LookupError) as error:
+        except Exception as error:  # noqa: BLE001 - whoever asked is told, and nobody else; the thread must live on
             return (future, None, error)
 
 

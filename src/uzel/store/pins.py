@@ -39,6 +39,9 @@ class DatabasePins:
         return Pin(Fingerprint(row[0]), bool(row[1])) if row else None
 
     def pin_peer(self, uin: Uin, fingerprint: Fingerprint, *, verified: bool) -> Pin:
+        known = self.peer(uin)  # a look waits for nobody, a transaction for whoever writes
+        if known is not None and known.fingerprint == fingerprint and known.verified >= verified:
+            return known
         with self._file.transaction() as db:
             before = self.peer(uin)
             if before is None:
@@ -63,6 +66,8 @@ class DatabasePins:
         return Fingerprint(row[0]) if row else None
 
     def pin_node(self, address: NodeAddress, fingerprint: Fingerprint, *, replace: bool = False) -> None:
+        if self.node(address) == fingerprint:
+            return
         with self._file.transaction() as db:
             before = self.node(address)
             MemoryPins(nodes={address: before} if before else {}).pin_node(address, fingerprint, replace=replace)

@@ -5,6 +5,7 @@ Rule: everything runs inside the caller's transaction. Counterpart: `uzel.core.w
 
 from __future__ import annotations
 
+from uzel.identity import MemoryPins, Pins
 from uzel.store.connection import Connection
 from uzel.store.journal import Journal
 from uzel.store.options import Options
@@ -14,9 +15,10 @@ from uzel.store.texts import Texts
 
 
 class Tables:
-    """Texts, their words, people, the journal and the options."""
+    """Texts, their words, people, the journal, the options, and the pins, which must be of the same connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, pins: Pins | None = None) -> None:
+        self.pins = MemoryPins() if pins is None else pins
         self.search = Search(connection)
         self.texts = Texts(connection, self.search)
         self.people = People(connection)
