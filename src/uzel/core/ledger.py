@@ -111,9 +111,9 @@ class Ledger:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self) -> None:
-        """Wait until something may be new."""
-        await self._news.wait()
+    def coming(self) -> asyncio.Event:
+        """The next news: take it before you look, and wait for it when you saw nothing; so none slips in between."""
+        return self._news
 
     def stopped_key(self, peer: Uin) -> Fingerprint | None:
         """The key that this contact showed in place of the pinned one, if it did."""

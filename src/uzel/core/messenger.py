@@ -187,12 +187,13 @@ class Messenger:
         """Wait until a text of ours is delivered, failed, cancelled or gone; what it is now, also when time is up."""
         until = None if timeout is None else self._loop.time() + timeout
         while True:
+            coming = self.ledger.coming()
             record = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
             if record is None or record.state in works.FINISHED or self._closed:
                 return record
             try:
                 async with asyncio.timeout_at(until):
-                    await self.ledger.news()
+                    await coming.wait()
             except TimeoutError:
                 return await self.ledger.writer.run(lambda tables: tables.texts.get(number))
 
@@ -202,6 +203,7 @@ class Messenger:
         Ends when the messenger closes.
         """
         while not self._closed:
+            coming = self.ledger.coming()
             try:
                 entries, missed = await self.ledger.writer.run(partial(_since, after=after))
             except ClientClosedError:
@@ -215,7 +217,7 @@ class Messenger:
                 if missed:
                     after = await self.ledger.writer.run(lambda tables: tables.journal.last())
                     continue
-                await self.ledger.news()
+                await coming.wait()
 
     def _queued(self, to: Uin) -> None:
         self.ledger.tell()
