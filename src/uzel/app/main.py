@@ -13,9 +13,11 @@ from typing import Annotated
 
 import typer
 
+from uzel.app.core_command import start
 from uzel.app.demo_command import demo
 from uzel.app.node_command import node_app
 from uzel.errors import ExitCode, UzelError
+from uzel.faces.cli.core import me, status, stop
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
 from uzel.faces.cli.output import printable, say, silence_stdout
@@ -33,6 +35,7 @@ app = typer.Typer(
     uzel demo                                          watch two people talk through two nodes
     uzel identity new --profile alice                  make a number and a key
     uzel profile backup alice.uzel --profile alice     back it up
+    uzel start --profile alice --node HOST:PORT        run your messenger
     uzel listen --profile alice --node HOST:PORT       be called
     uzel send --profile alice --node HOST:PORT 1234 hi send a text
     uzel node run --listen 0.0.0.0:8935 --state DIR    run a node
@@ -45,6 +48,10 @@ app = typer.Typer(
 app.add_typer(identity_app, name="identity", short_help="Your number and key.")
 app.add_typer(profile_app, name="profile", short_help="Back up, restore, lock and check your profile.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
+app.command("start", short_help="Run your messenger: online, delivering, keeping what comes.")(start)
+app.command("status", short_help="Show how your running messenger is.")(status)
+app.command("stop", short_help="End your running messenger.")(stop)
+app.command("me", short_help="Show your number, contact link and QR code.")(me)
 app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
 app.command("send", short_help="Send one text and wait until it is delivered.")(send)
 app.command("demo", short_help="Watch two nodes and two people on this machine talk.")(demo)
