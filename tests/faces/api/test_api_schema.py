@@ -138,8 +138,9 @@ def test_the_interface_keeps_to_its_document(core: Served, record_property: Any)
         strategy = operation.as_strategy(generation_mode=GenerationMode.POSITIVE) | operation.as_strategy(
             generation_mode=GenerationMode.NEGATIVE
         )
-        wrapped: Any = quick(EACH)(given(strategy)(check))
-        wrapped()
+        wrapped: Any = given(strategy)
+        runs: Any = quick(EACH)
+        runs(wrapped(check))()
 
     class Machine(schema.as_state_machine()):  # type: ignore[misc]  # made at run time
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:

@@ -78,6 +78,21 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     run(story)
 
 
+def test_answers_on_the_port_do_not_wait_for_the_readers_kernel(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, at=w) as (alice,), served(alice, port=0) as server:
+            assert server.url is not None
+            async with httpx.AsyncClient(base_url=server.url) as client:
+                await client.get("/v1/status")
+                ((connection,),) = [
+                    each[1].server_state.connections for each in server._served if each[1].server_state.connections
+                ]
+                sock = connection.transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    run(story)
+
+
 def test_a_folder_with_a_long_path_will_do(tmp_path: Path) -> None:
     async def story() -> None:
         deep = tmp_path / ("x" * 120)

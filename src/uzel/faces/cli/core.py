@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from uzel.errors import CoreSilentError, ProfileHeldError
+from uzel.faces.cli.asking import core_runs
 from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.passphrases import PassphraseFileOption
@@ -97,7 +98,7 @@ def qr(link: str) -> str:
 
 
 def _me(profile: Path | None, passphrase_file: Path | None) -> Values:
-    from uzel.faces.cli.core_client import CoreClient, core_runs  # noqa: PLC0415 - help must not load it
+    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415 - help must not load it
 
     folder = profile_folder(profile)
     if core_runs(folder):

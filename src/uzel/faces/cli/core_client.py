@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Self, cast
 
 import httpx
 
-from uzel.errors import CoreSilentError, NoCoreError, NotYourCoreError, RequestRefusedError, UzelError
+from uzel.errors import CoreSilentError, NetworkError, NoCoreError, NotYourCoreError, RequestRefusedError, UzelError
 from uzel.store.admin_socket import API_SOCKET, socket_address
 
 Values = dict[str, Any]
@@ -28,17 +27,6 @@ MOST_EVENT = 8 * 1024 * 1024
 """Characters of one event: the longest text, written as escapes, takes less than half."""
 STREAM_SILENCE = 60.0
 """Seconds without a byte after which a stream is dead: the core says something every fifteen."""
-
-
-def core_runs(folder: Path) -> bool:
-    """Whether a core of ours answers there."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, socket_address(folder / API_SOCKET) as name:
-            sock.settimeout(TIMEOUT)
-            sock.connect(name)
-    except OSError:
-        return False
-    return True
 
 
 class CoreClient:
@@ -76,7 +64,9 @@ class CoreClient:
         """
         given = {name: str(value) for name, value in query.items() if value is not None}
         try:
-            answer = self._client.request(method, path, json=body, params=given, timeout=timeout or self._timeout)
+            answer = self._client.request(
+                method, path, json=body, params=given or None, timeout=timeout or self._timeout
+            )
         except httpx.HTTPError as error:
             raise self._silence(error) from None
         return _values(answer)
@@ -118,6 +108,12 @@ def _all_kinds(kind: type[UzelError]) -> Iterator[type[UzelError]]:
     for below in kind.__subclasses__():
         yield below
         yield from _all_kinds(below)
+
+
+def failure_of(reason: str) -> UzelError:
+    """Why a text was not delivered, as an error."""
+    kind = _KINDS.get(reason)
+    return kind(reason=reason) if kind else NetworkError(reason, reason=reason)
 
 
 _KINDS = {str(kind.reason): kind for kind in reversed(list(_all_kinds(UzelError)))}
