@@ -18,28 +18,9 @@ if TYPE_CHECKING:  # help must not load it
 
 Values = dict[str, Any]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds for an answer.")]
-CONNECT_TIME = 5.0
-"""Seconds; a socket that is listened on takes connections at once."""
 UinArgument = Annotated[
     str, typer.Argument(metavar="UIN", help="The number of the person it is about.", show_default=False)
 ]
-
-
-def core_runs(folder: Path) -> bool:
-    """Whether a core listens there, which may be another user's."""
-    import socket  # noqa: PLC0415 - help must not load it
-
-    from uzel.store.admin_socket import API_SOCKET, socket_address  # noqa: PLC0415
-
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, socket_address(folder / API_SOCKET) as name:
-            sock.settimeout(CONNECT_TIME)
-            sock.connect(name)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

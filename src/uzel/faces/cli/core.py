@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from uzel.errors import CoreSilentError, ProfileHeldError
-from uzel.faces.cli.asking import core_runs
+from uzel.faces.cli.core_socket import core_runs
 from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.passphrases import PassphraseFileOption

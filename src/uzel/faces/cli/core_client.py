@@ -8,7 +8,6 @@ code. Counterpart: `uzel.faces.api`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any, Self, cast
 
 import httpx
 
-from uzel.errors import CoreSilentError, NetworkError, NoCoreError, NotYourCoreError, RequestRefusedError, UzelError
+from uzel.errors import CoreSilentError, NetworkError, NoCoreError, RequestRefusedError, UzelError
+from uzel.faces.cli.core_socket import knock
 from uzel.store.admin_socket import API_SOCKET, socket_address
 
 Values = dict[str, Any]
@@ -30,7 +30,7 @@ STREAM_SILENCE = 60.0
 
 
 class CoreClient:
-    """The core that runs on this profile's folder. Use it as a context manager."""
+    """The core that runs on this profile's folder. Use it as a context manager; entering it raises as `knock`."""
 
     def __init__(self, folder: Path, timeout: float = TIMEOUT) -> None:
         self._folder = folder
@@ -38,13 +38,11 @@ class CoreClient:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        path = self._folder / API_SOCKET
-        if not os.path.lexists(path):
-            raise NoCoreError(str(self._folder))
+        knock(self._folder)
         try:
-            name = self._held.enter_context(socket_address(path))
+            name = self._held.enter_context(socket_address(self._folder / API_SOCKET))
         except OSError as error:
-            raise NoCoreError(f"{path}: {error.strerror}") from None
+            raise NoCoreError(f"{self._folder}: {error.strerror}") from None
         transport = httpx.HTTPTransport(uds=name)
         client = httpx.Client(transport=transport, base_url="http://core/v1", timeout=self._timeout, trust_env=False)
         self._client = self._held.enter_context(client)
@@ -60,7 +58,7 @@ class CoreClient:
     ) -> Values:
         """The answer's object; empty when there is none.
 
-        Raises `NoCoreError`, `NotYourCoreError`, `CoreSilentError`, and what the core raised.
+        Raises `NoCoreError` when it has ended, `CoreSilentError`, and what the core raised.
         """
         given = {name: str(value) for name, value in query.items() if value is not None}
         try:
@@ -86,13 +84,8 @@ class CoreClient:
             raise self._silence(error) from None
 
     def _silence(self, error: httpx.HTTPError) -> UzelError:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, PermissionError):
-                return NotYourCoreError(str(self._folder))
-            if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
-                return NoCoreError(str(self._folder))
-            cause = cause.__cause__ or cause.__context__
+        if isinstance(error, httpx.ConnectError):
+            return NoCoreError(str(self._folder))
         if isinstance(error, httpx.TimeoutException):
             return CoreSilentError(f"not within {self._timeout:g} s")
         return CoreSilentError("it ended the connection")

@@ -45,11 +45,11 @@ def deliver_through_core(folder: Path, link: ContactLink, text: str, timeout: fl
     return (time.perf_counter() - started) * 1000
 
 
-def pieces(text: str) -> Iterator[str]:
-    """The text in parts that an envelope carries, cut between code points; an empty text is one."""
+def pieces(text: str, most: int = MAX_ENVELOPE_TEXT) -> Iterator[str]:
+    """The text in parts of at most so many bytes, cut between code points; an empty text is one part."""
     data, at = text.encode(), 0
     while True:
-        end = min(at + MAX_ENVELOPE_TEXT, len(data))
+        end = min(at + most, len(data))
         while end < len(data) and data[end] & 0xC0 == 0x80:
             end -= 1
         yield data[at:end].decode()

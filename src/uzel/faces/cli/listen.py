@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from uzel.errors import ExitCode
-from uzel.faces.cli.asking import core_runs
+from uzel.faces.cli.core_socket import core_runs
 from uzel.faces.cli.options import (
     JsonOption,
     NodeOption,
