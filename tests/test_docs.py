@@ -18,7 +18,9 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 COMMAND = re.compile(
-    r"(?:^|[\s`/|(=])uzel ((?:node|identity|profile) [a-z-]+|listen|send|demo)\b([^`\n#]*)", re.MULTILINE
+    r"(?:^|[\s`/|(=])uzel ((?:node|identity|profile|contact|request|invite) [a-z-]+"
+    r"|listen|send|demo|start|status|stop|me|chats|history|search)\b([^`\n#]*)",
+    re.MULTILINE,
 )
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 DOCUMENT = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -398,6 +398,55 @@ class NodeSilentError(NetworkError):
     reason = "node_silent"
 
 
+class NoCoreError(UzelError):
+    """No core runs on this profile. Start one with uzel start."""
+
+    reason = "no_core"
+
+
+class NotYourCoreError(UzelError):
+    """That profile's core belongs to another user. Ask as the user it runs as."""
+
+    reason = "not_your_core"
+
+
+class CoreSilentError(NetworkError):
+    """The core does not answer. If that lasts, look into its log, or start it again."""
+
+    reason = "core_silent"
+
+
+class RequestRefusedError(UzelError):
+    """The local interface does not take that request. Correct what is named here."""
+
+    reason = "bad_request"
+
+
+class NoTextError(UzelError):
+    """There is no such text. It was deleted, perhaps, or has a new number since it was tried again."""
+
+    reason = "no_text"
+
+
+class TextStateError(UzelError):
+    """That cannot be done to this text any more. Look how far it has come."""
+
+    reason = "text_state"
+
+
+class KeyNotComparedError(NotTrustedError):
+    """That is not the key which this contact has or shows now. Look at the contact again, and compare anew."""
+
+    reason = "key_not_compared"
+
+
+class QueuedError(UzelError):
+    """It is queued and not delivered yet. It goes out by itself as soon as the other side is there."""
+
+    exit_code = ExitCode.QUEUED
+    reason = "queued"
+
+
 class LoginLostError(NetworkError):
     """The connection to the node was lost while the call was being set up. Try again."""
 

@@ -13,15 +13,20 @@ from typing import Annotated
 
 import typer
 
+from uzel.app.core_command import start
 from uzel.app.demo_command import demo
 from uzel.app.node_command import node_app
 from uzel.errors import ExitCode, UzelError
+from uzel.faces.cli.chats import chats, history, search
+from uzel.faces.cli.contacts import contact_app
+from uzel.faces.cli.core import me, status, stop
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
 from uzel.faces.cli.output import printable, say, silence_stdout
 from uzel.faces.cli.profile import profile_app
 from uzel.faces.cli.running import StoppedError
 from uzel.faces.cli.send import send
+from uzel.faces.cli.strangers import invite_app, request_app
 
 INTERRUPTED = 130
 
@@ -33,6 +38,7 @@ app = typer.Typer(
     uzel demo                                          watch two people talk through two nodes
     uzel identity new --profile alice                  make a number and a key
     uzel profile backup alice.uzel --profile alice     back it up
+    uzel start --profile alice --node HOST:PORT        run your messenger
     uzel listen --profile alice --node HOST:PORT       be called
     uzel send --profile alice --node HOST:PORT 1234 hi send a text
     uzel node run --listen 0.0.0.0:8935 --state DIR    run a node
@@ -44,7 +50,17 @@ app = typer.Typer(
 )
 app.add_typer(identity_app, name="identity", short_help="Your number and key.")
 app.add_typer(profile_app, name="profile", short_help="Back up, restore, lock and check your profile.")
+app.add_typer(contact_app, name="contact", short_help="The people whom you know.")
+app.add_typer(request_app, name="request", short_help="Strangers who want to be let in.")
+app.add_typer(invite_app, name="invite", short_help="Contact links that let people in.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
+app.command("start", short_help="Run your messenger: online, delivering, keeping what comes.")(start)
+app.command("status", short_help="Show how your running messenger is.")(status)
+app.command("stop", short_help="End your running messenger.")(stop)
+app.command("me", short_help="Show your number, contact link and QR code.")(me)
+app.command("chats", short_help="List your chats.")(chats)
+app.command("history", short_help="Show the texts of a chat.")(history)
+app.command("search", short_help="Find texts.")(search)
 app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
 app.command("send", short_help="Send one text and wait until it is delivered.")(send)
 app.command("demo", short_help="Watch two nodes and two people on this machine talk.")(demo)

@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
-import os
-import socket
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from uzel.errors import ConfigError, UzelError
-from uzel.store.admin_socket import ADMIN_SOCKET, socket_address
-from uzel.store.files import PRIVATE_FILE, storage_errors
+from uzel.errors import UzelError
+from uzel.store.admin_socket import ADMIN_SOCKET, bind_private
 
 MOST_REQUEST = 4096
 """Bytes of a request, its line end among them."""
@@ -59,7 +54,7 @@ class AdminServer:
 
         Raises `ConfigError` when something else has the socket's name, `StorageError` when the folder refuses.
         """
-        sock = _bind_private(self._path)
+        sock = bind_private(self._path)
         self._server = await asyncio.start_unix_server(
             self._connected, sock=sock, limit=MOST_REQUEST, backlog=MOST_CONNECTIONS
         )
@@ -161,31 +156,3 @@ def _long_answer(values: Iterable[Mapping[str, object]]) -> Iterator[str]:
         yield before + ",".join(json.dumps(value, separators=(",", ":")) for value in some)
         before = ","
     yield ("" if before == "," else before) + "]}\n"
-
-
-def _bind_private(path: Path) -> socket.socket:
-    with storage_errors(path):
-        _remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            os.fchmod(sock.fileno(), PRIVATE_FILE)  # Linux takes the mode from here: at no moment is it wider
-            with socket_address(path) as address:
-                sock.bind(address)
-            path.chmod(PRIVATE_FILE)
-            sock.setblocking(False)
-        except OSError as error:
-            sock.close()
-            if error.errno == errno.EADDRINUSE:  # it came into being since we looked
-                raise ConfigError(f"{path} is in use: give each node a state folder of its own") from None
-            raise
-    return sock
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{path} is not a socket: move it away")
-    path.unlink()

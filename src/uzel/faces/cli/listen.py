@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from uzel.errors import ExitCode
+from uzel.faces.cli.core_socket import core_runs
 from uzel.faces.cli.options import (
     JsonOption,
     NodeOption,
     ProfileOption,
     RoamingOption,
     node_references,
+    profile_folder,
 )
 from uzel.faces.cli.passphrases import PassphraseFileOption
 from uzel.faces.cli.profiles import open_profile
@@ -44,8 +48,17 @@ def listen(
     uzel listen --profile bob --node node.example:8935 --json --accept contacts
 
     Stay online, accept calls and print texts as they arrive, until SIGTERM (exit code 0) or Ctrl-C (130).
+
+    With uzel start running on the profile it prints what comes there, and first what no program has been given yet.
     """
     stop_on_signals()
+    folder = profile_folder(profile)
+    if core_runs(folder):
+        from uzel.faces.cli.core_listener import listen_through_core  # noqa: PLC0415 - help must not load it
+
+        with _done_on_sigterm():
+            listen_through_core(folder, as_json=as_json, echo=echo)
+        return
     references = node_references(node)
     from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client
 
@@ -59,9 +72,15 @@ def listen(
             contacts_only=accept is Accept.CONTACTS,
             echo=echo,
         )
-        try:
+        with _done_on_sigterm():
             run_until_signal(listener.run())
-        except StoppedError as stopped:
-            if stopped.number == signal.SIGTERM:
-                raise typer.Exit(ExitCode.DONE) from None
-            raise
+
+
+@contextmanager
+def _done_on_sigterm() -> Iterator[None]:
+    try:
+        yield
+    except StoppedError as stopped:
+        if stopped.number == signal.SIGTERM:
+            raise typer.Exit(ExitCode.DONE) from None
+        raise

@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 
 class StoppedError(Exception):
-    """A signal ended the command; `exit_code` is what shells expect then."""
+    """A signal ended the command; `exit_code` is what shells expect then. `queued`: a text goes out all the same."""
+
+    queued = False
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")

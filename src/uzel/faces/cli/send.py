@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from uzel.errors import UzelError
+from uzel.errors import QueuedError, UzelError
+from uzel.faces.cli.core_socket import core_runs
 from uzel.faces.cli.options import (
     JsonOption,
     NodeOption,
     ProfileOption,
     RoamingOption,
     node_references,
+    profile_folder,
 )
 from uzel.faces.cli.output import json_line, now, put
 from uzel.faces.cli.passphrases import PassphraseFileOption
@@ -65,7 +67,9 @@ def send(
 
     Send one text and wait until it is reported delivered.
 
-    Exit codes: 0 delivered, 1 your input, 3 network or unavailable, 4 key not trusted.
+    With uzel start running on the profile it goes through it: what is not delivered in time stays queued there (6).
+
+    Exit codes: 0 delivered, 1 your input, 3 network or unavailable, 4 key not trusted, 6 queued.
     """
     del wait  # there is one thing to wait for
     stop_on_signals()
@@ -78,6 +82,8 @@ def send(
     except (UzelError, StoppedError) as error:
         if as_json:
             reason = str(error.reason) if isinstance(error, UzelError) else INTERRUPTED
+            if isinstance(error, QueuedError) or (isinstance(error, StoppedError) and error.queued):
+                shown["event"] = "queued"
             passed = (time.perf_counter() - started) * 1000
             put(json_line({**shown, "at": now(), "ms": round(passed, 3), "reason": reason}))
         raise
@@ -97,10 +103,14 @@ def _deliver(
     *,
     roaming: bool,
 ) -> float:
+    folder, piped = profile_folder(profile), text == "-"
+    if core_runs(folder):
+        from uzel.faces.cli.core_sender import deliver_through_core  # noqa: PLC0415
+
+        return deliver_through_core(folder, link, _from_stdin() if piped else _checked(text), timeout)
     references = node_references(node, link)
     from uzel.faces.cli.sender import deliver  # noqa: PLC0415 - help must not load the client
 
-    piped = text == "-"
     with open_profile(profile, passphrase_file, "uzel send", from_stdin=not piped) as opened:
         content = _from_stdin() if piped else _checked(text)
         return run_until_signal(deliver(opened, references, link, content, timeout, roaming=roaming))

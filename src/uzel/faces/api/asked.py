@@ -1,0 +1,87 @@
+"""What programs send: one model for each body. Fields that are not named here are refused.
+
+Counterparts: `shown`, what they get; the routes, which take these apart.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from uzel.faces.api.kinds import MOST_MS, MOST_TEXT, Link, Name, Number, Print, TextId, UinNumber
+
+MOST_USES = 1_000_000
+"""People that one invite may let in."""
+
+
+class Asked(BaseModel):
+    """A body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NewText(Asked):
+    """A text to be sent."""
+
+    to: UinNumber
+    text: Annotated[str, Field(max_length=MOST_TEXT)]
+    reply: TextId | None = None
+
+
+class ReadMark(Asked):
+    """Everything up to this number was read."""
+
+    up_to: Number
+
+
+class NewDraft(Asked):
+    """What is typed and not sent; empty for none."""
+
+    draft: Annotated[str, Field(max_length=MOST_TEXT)]
+
+
+class NewRetention(Asked):
+    """How long texts of the chat are kept, in milliseconds; null: for ever."""
+
+    retention_ms: Annotated[int, Field(ge=1, le=MOST_MS)] | None
+
+
+class NewContact(Asked):
+    """Somebody to be added, or renewed. A name given here goes before the link's own."""
+
+    link: Link
+    name: Name = ""
+
+
+class NewName(Asked):
+    """What a contact, or a stranger who is let in, is called; may be empty."""
+
+    name: Name
+
+
+class Compared(Asked):
+    """The safety number that was compared: what it belongs to is verified, and nothing else."""
+
+    safety_number: Annotated[str, Field(max_length=100)]
+
+
+class AcceptedKey(Asked):
+    """The new key that the person knows of: it is accepted, and no other."""
+
+    fingerprint: Print
+
+
+class StrangerMode(Asked):
+    """What becomes of people who are no contacts."""
+
+    mode: Literal["contacts-only", "ask"]
+
+
+class NewInvite(Asked):
+    """An invite: how often it lets somebody in (null: without limit), and for how long (null: for ever)."""
+
+    label: Name = ""
+    uses: Annotated[int, Field(ge=1, le=MOST_USES)] | None = 1
+    lasts_ms: Annotated[int, Field(ge=1, le=MOST_MS)] | None = None
+    name: Name = ""

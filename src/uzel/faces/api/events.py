@@ -1,0 +1,127 @@
+"""The live events, as server-sent events: what happens, numbered, for programs that follow.
+
+A reader names the last event that it knows (`Last-Event-ID`, or `after`) and gets everything behind it, each once and
+in order; the journal is on disk, so this holds across restarts. Who names none begins with what comes. `ready` says
+where one is; `presence`, which is not kept and has no id, whether the core is online. Comments keep a quiet stream
+open. Nothing waits for a reader here: one who is slow is behind, and once the journal reaches no further back, or when
+one comes from too long ago, `missed` says so: ask for everything anew. Counterparts: `uzel.store.journal`;
+`uzel.core.works`, which writes in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from starlette.responses import StreamingResponse
+
+from uzel.core.messenger import Messenger
+from uzel.errors import ClientClosedError, RateLimitedError, RequestRefusedError
+from uzel.faces.api.context import Context, ContextOf
+from uzel.faces.api.kinds import MOST_NUMBER, After
+from uzel.faces.api.shown import event_of
+from uzel.store.records import JournalEntry
+from uzel.store.tables import Tables
+
+PAGE = 32
+"""Entries that are held for one reader: a long text each, that is 16 MiB at most."""
+MOST_STREAMS = 32
+"""Readers at the same time, for each place where the core is reached."""
+KEEPALIVE = 15.0
+"""Seconds of silence after which a comment is sent."""
+EVENTS = "text/event-stream"
+router = APIRouter(tags=["events"])
+
+
+@router.get(
+    "/events",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The stream, without end.", "content": {EVENTS: {"schema": {"type": "string"}}}}},
+)
+async def events(
+    context: ContextOf,
+    after: After = None,
+    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+) -> StreamingResponse:
+    """What happens from now on, or from behind the event that was named."""
+    if context.streams >= MOST_STREAMS:
+        raise RateLimitedError(f"{MOST_STREAMS} programs follow the events already")
+    start = _number(last_event_id) if last_event_id else after
+    if start is None:
+        start = await context.messenger.ledger.writer.run(lambda tables: tables.journal.last())
+    return StreamingResponse(_counted(context, start), media_type=EVENTS)
+
+
+def event(kind: str, data: dict[str, Any], number: int | None = None) -> str:
+    """One event as it is sent. JSON writes line ends as escapes, so the data is one line."""
+    name = f"id: {number}\n" if number is not None else ""
+    return f"{name}event: {kind.replace(' ', '_')}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+def _number(written: str) -> int:
+    if written.isascii() and written.isdigit() and int(written) <= MOST_NUMBER:
+        return int(written)
+    raise RequestRefusedError("Last-Event-ID is the id of an event")
+
+
+async def _counted(context: Context, start: int) -> AsyncIterator[str]:
+    context.streams += 1
+    try:
+        with suppress(ClientClosedError):  # the core ends
+            async for each in _follow(context, start):
+                yield each
+    finally:
+        context.streams -= 1
+
+
+async def _follow(context: Context, after: int) -> AsyncIterator[str]:
+    messenger, shown = context.messenger, ""
+    yield event("ready", {"event": after}, after)
+    while not context.over.is_set():
+        coming = messenger.ledger.coming()
+        entries, missed = await messenger.ledger.writer.run(partial(_since, after=after))
+        if missed:
+            last = await messenger.ledger.writer.run(lambda tables: tables.journal.last())
+            after = entries[0].number - 1 if entries else last
+            yield event("missed", {"event": after}, after)
+        for entry in entries:
+            after = entry.number
+            yield event(entry.kind, event_of(entry), after)
+        if entries or missed:
+            continue
+        now = await _presence(messenger)
+        if now != shown:
+            shown = now
+            yield now
+            continue
+        if not await _comes(coming, context):
+            yield ": still here\n\n"
+
+
+def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:
+    return tables.journal.since(after, PAGE)
+
+
+async def _presence(messenger: Messenger) -> str:
+    status = await messenger.status()
+    node = None if status.node is None else str(status.node)
+    return event(
+        "presence",
+        {"online": node is not None, "node": node, "reason": status.reason or None, "contested": status.contested},
+    )
+
+
+async def _comes(coming: asyncio.Event, context: Context) -> bool:
+    """Wait for news, or for the end; False when there were none for a while."""
+    waiting = {asyncio.ensure_future(each.wait()) for each in (coming, context.over)}
+    try:
+        done, _ = await asyncio.wait(waiting, timeout=KEEPALIVE, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
+    return bool(done)

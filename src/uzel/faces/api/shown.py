@@ -1,0 +1,258 @@
+"""What programs get: one model for each answer, made from the core's records. Field names are a contract.
+
+Nothing here carries a secret but a new invite's link, which is shown once. Counterparts: `asked`, what they send;
+docs/api.md, which names the fields.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from uzel.core.messenger import Messenger
+from uzel.core.works import as_news
+from uzel.faces.api.kinds import Count, Number, Print, TextId, Time, UinNumber, time, time_or_none
+from uzel.names import ContactLink
+from uzel.store.records import ChatSummary, Contact, Invite, JournalEntry, KnockRequest, TextRecord
+from uzel.store.search import Hit
+
+State = Literal["queued", "sending", "delivered", "failed", "cancelled", "received"]
+_TIMES = ("at", "stored_at", "changed_at")
+
+
+class Shown(BaseModel):
+    """An answer, or a part of one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StatusShown(Shown):
+    """How the core is. `reason` says why it is offline; `last_event` is where to follow the events from."""
+
+    version: str
+    uin: UinNumber
+    fingerprint: Print
+    online: bool
+    node: str | None
+    reason: str | None
+    contested: bool
+    conversations: Count
+    waiting: Count
+    last_event: Count
+
+
+class MeShown(Shown):
+    """Who one is, and the contact link to give to others."""
+
+    uin: UinNumber
+    fingerprint: Print
+    link: str
+
+
+class TextShown(Shown):
+    """A text. `at` is its sender's word; `number` orders all texts of the profile."""
+
+    number: Number
+    chat: UinNumber
+    outgoing: bool
+    id: TextId
+    text: str
+    reply: TextId | None
+    at: Time
+    stored_at: Time
+    state: State
+    reason: str | None
+    changed_at: Time
+    unread: bool
+
+    @classmethod
+    def of(cls, record: TextRecord) -> Self:
+        """As the event of the same text has it."""
+        return cls.model_validate(with_times(as_news(record)))
+
+
+class TextsShown(Shown):
+    """Texts, in the order of their numbers."""
+
+    texts: list[TextShown]
+
+    @classmethod
+    def of(cls, records: list[TextRecord]) -> Self:
+        return cls(texts=[TextShown.of(record) for record in records])
+
+
+class HitShown(Shown):
+    """A text that was found, and the ranges of its characters (code points) that are meant, [start, end)."""
+
+    text: TextShown
+    spans: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
+
+    @classmethod
+    def of(cls, hit: Hit) -> Self:
+        return cls(text=TextShown.of(hit.record), spans=[list(span) for span in hit.spans])
+
+
+class HitsShown(Shown):
+    """What was found, the newest first."""
+
+    hits: list[HitShown]
+
+
+class ChatShown(Shown):
+    """A line of the list of chats."""
+
+    uin: UinNumber
+    name: str
+    last: TextShown | None
+    unread: Count
+    waiting: Count
+
+    @classmethod
+    def of(cls, chat: ChatSummary) -> Self:
+        last = None if chat.last is None else TextShown.of(chat.last)
+        return cls(uin=chat.uin, name=chat.name, last=last, unread=chat.unread, waiting=chat.waiting)
+
+
+class ChatsShown(Shown):
+    """The chats, the latest first."""
+
+    chats: list[ChatShown]
+
+
+class CountShown(Shown):
+    """How many texts it was about."""
+
+    count: Count
+
+
+class ContactShown(Shown):
+    """A contact. `fingerprint`, `safety_number` and `link` with a key are null, or without one, until they were met.
+
+    `stopped` is another key that was shown: nothing goes either way until the person decides.
+    """
+
+    uin: UinNumber
+    name: str
+    verified: bool
+    blocked: bool
+    fingerprint: Print | None
+    safety_number: str | None
+    stopped: Print | None
+    speaks_envelopes: bool
+    link: str
+    added_at: Time
+    last_seen: Time | None
+    draft: str
+    retention_ms: int | None
+
+    @classmethod
+    def of(cls, messenger: Messenger, contact: Contact) -> Self:
+        pin = messenger.people.pin(contact.uin)
+        fingerprint = None if pin is None else pin.fingerprint
+        return cls(
+            uin=contact.uin,
+            name=contact.name,
+            verified=pin is not None and pin.verified,
+            blocked=contact.blocked,
+            fingerprint=None if fingerprint is None else str(fingerprint),
+            safety_number=messenger.people.safety_number(contact.uin),
+            stopped=None if contact.stopped is None else str(contact.stopped),
+            speaks_envelopes=contact.speaks_envelopes,
+            link=str(ContactLink(contact.uin, fingerprint, contact.nodes, contact.name)),
+            added_at=time(contact.added_at),
+            last_seen=time_or_none(contact.last_seen),
+            draft=contact.draft,
+            retention_ms=contact.retention_ms,
+        )
+
+
+class ContactsShown(Shown):
+    """Every contact, by number."""
+
+    contacts: list[ContactShown]
+
+
+class BlocksShown(Shown):
+    """Every number that is refused, contact or not."""
+
+    uins: list[UinNumber]
+
+
+class RequestShown(Shown):
+    """A stranger who knocked. What they said is no text before they are let in, so only whether is told."""
+
+    uin: UinNumber
+    fingerprint: Print
+    first_at: Time
+    last_at: Time
+    has_text: bool
+    count: Count
+
+    @classmethod
+    def of(cls, request: KnockRequest) -> Self:
+        return cls(
+            uin=request.uin,
+            fingerprint=str(request.fingerprint),
+            first_at=time(request.first_at),
+            last_at=time(request.last_at),
+            has_text=bool(request.text),
+            count=request.count,
+        )
+
+
+class RequestsShown(Shown):
+    """Who knocked, the latest first."""
+
+    requests: list[RequestShown]
+
+
+class StrangersShown(Shown):
+    """What becomes of people who are no contacts."""
+
+    mode: Literal["contacts-only", "ask"]
+
+
+class InviteShown(Shown):
+    """An invite. `id` is the hash of its token: whoever reads it cannot use it."""
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    label: str
+    made_at: Time
+    expires_at: Time | None
+    uses_left: Count | None
+    revoked: bool
+
+    @classmethod
+    def of(cls, invite: Invite) -> Self:
+        return cls(
+            id=invite.token_hash.hex(),
+            label=invite.label,
+            made_at=time(invite.made_at),
+            expires_at=time_or_none(invite.expires_at),
+            uses_left=invite.uses_left,
+            revoked=invite.revoked,
+        )
+
+
+class InvitesShown(Shown):
+    """Every invite, the oldest first."""
+
+    invites: list[InviteShown]
+
+
+class NewInviteShown(Shown):
+    """A new invite. The link is shown this once."""
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    link: str
+
+
+def with_times(values: dict[str, Any]) -> dict[str, Any]:
+    """What the journal says, with its milliseconds as RFC 3339."""
+    return {name: time(value) if name in _TIMES else value for name, value in values.items()}
+
+
+def event_of(entry: JournalEntry) -> dict[str, Any]:
+    """The data of an event: when, and what."""
+    return {"event_at": time(entry.at), **with_times(entry.data)}

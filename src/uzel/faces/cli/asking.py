@@ -1,0 +1,55 @@
+"""How commands ask the running core: the profile's folder, one client, and what a person reads of texts and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from uzel.faces.cli.options import profile_folder
+from uzel.faces.cli.output import json_line, printable, put
+from uzel.faces.cli.running import stop_on_signals
+
+if TYPE_CHECKING:  # help must not load it
+    from uzel.faces.cli.core_client import CoreClient
+
+Values = dict[str, Any]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds for an answer.")]
+UinArgument = Annotated[
+    str, typer.Argument(metavar="UIN", help="The number of the person it is about.", show_default=False)
+]
+
+
+@contextmanager
+def asking(profile: Path | None, timeout: float = 10.0) -> Iterator[CoreClient]:
+    """The core that runs on this profile. Raises `NoCoreError` when none does."""
+    stop_on_signals()
+    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415 - help must not load it
+
+    with CoreClient(profile_folder(profile), timeout) as core:
+        yield core
+
+
+def lines(values: list[Values]) -> None:
+    """One JSON object a line."""
+    for each in values:
+        put(json_line(each))
+
+
+def clock(at: str) -> str:
+    """A time for a person: the day and the minute, UTC."""
+    return f"{at[:10]} {at[11:16]}"
+
+
+def text_line(text: Values) -> str:
+    """A text for a person: when, who, how far it has come unless that goes without saying, and what was said."""
+    who = "you" if text["outgoing"] else str(text["chat"])
+    state = text["state"]
+    if state in {"received", "delivered"}:
+        shown = ""
+    else:
+        shown = f" [{state}: {printable(text['reason'])}]" if text["reason"] else f" [{state}]"
+    return f"{clock(text['at'])}  {who}{shown}: {printable(text['text'])}"
