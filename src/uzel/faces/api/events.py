@@ -83,7 +83,7 @@ async def _follow(context: Context, after: int) -> AsyncIterator[str]:
     messenger, shown = context.messenger, ""
     yield event("ready", {"event": after}, after)
     while not context.over.is_set():
-        coming = messenger.ledger.coming()
+        upcoming = messenger.ledger.upcoming()
         entries, missed = await messenger.ledger.writer.run(partial(_since, after=after))
         if missed:
             last = await messenger.ledger.writer.run(lambda tables: tables.journal.last())
