@@ -99,7 +99,7 @@ async def _follow(context: Context, after: int) -> AsyncIterator[str]:
             shown = now
             yield now
             continue
-        if not await _comes(coming, context):
+        if not await _comes(upcoming, context):
             yield ": still here\n\n"
 
 
