@@ -19,6 +19,8 @@ from uzel.identity import Identity
 from uzel.names import ContactLink, Uin
 from uzel.store.profile import Profile
 
+pytestmark = pytest.mark.timeout(240)  # dozens of processes each, on a busy machine
+
 
 class Person:
     """A profile, and commands on it."""

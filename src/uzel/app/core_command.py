@@ -59,12 +59,13 @@ def start(
     given = [NodeReference.parse(text) for text in node or ()]
     with open_profile(profile, passphrase_file, "uzel start") as opened:
         from uzel.core.own_nodes import remembered_nodes  # noqa: PLC0415 - help must not load it
+        from uzel.net.loop import loop_factory  # noqa: PLC0415
         from uzel.node.log import log_to_stderr  # noqa: PLC0415
 
         nodes = remembered_nodes(opened, given)
         log_to_stderr()
         try:
-            run_until_signal(_serve(opened, nodes, api_port))
+            run_until_signal(_serve(opened, nodes, api_port), loop_factory())
         except StoppedError as stopped:
             if stopped.number == signal.SIGTERM:
                 raise typer.Exit(ExitCode.DONE) from None

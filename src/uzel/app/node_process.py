@@ -13,25 +13,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from uzel.app.node_arguments import NodeArguments
 from uzel.errors import ExitCode, UzelError
 from uzel.names import NodeReference
+from uzel.net.loop import loop_factory
 from uzel.net.memory import release_start_up_memory
 from uzel.node.config import NodeConfig, load_config
 from uzel.node.log import log_to_stderr
 from uzel.node.service import NodeService
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop where it exists."""
-    try:
-        import uvloop  # noqa: PLC0415 - it may be missing
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 async def serve(

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:  # help must not load it
+    import asyncio
 
 T = TypeVar("T")
+LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 
 
 class StoppedError(Exception):
@@ -35,8 +39,8 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
     raise StoppedError(number)
 
 
-def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
-    """Run it on a loop of its own. Raises `StoppedError`, and what it raises."""
+def run_until_signal(work: Coroutine[Any, Any, T], loop_factory: LoopFactory | None = None) -> T:
+    """Run it on a loop of its own, made by that. Raises `StoppedError`, and what it raises."""
     import asyncio  # noqa: PLC0415 - help must not load it
 
     async def guarded() -> T:
@@ -59,4 +63,5 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
                 raise StoppedError(caught[0]) from None
             raise
 
-    return asyncio.run(guarded())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(guarded())
