@@ -128,6 +128,23 @@ def test_what_the_disk_refuses_is_not_there_and_is_told(tmp_path: Path) -> None:
     run(tmp_path, story)
 
 
+def test_what_the_disk_refuses_of_one_is_no_fault_of_the_others(tmp_path: Path) -> None:
+    def too_much(tables: Tables) -> None:
+        tables.journal.append("half done", {}, 0)
+        raise StorageError("it is full")
+
+    async def story(writer: Writer, _: Counted) -> None:
+        futures = [writer.submit(work) for work in (note("first"), too_much, note("last"), kinds)]
+        first, failing, last, seen = await asyncio.gather(*futures, return_exceptions=True)
+        assert isinstance(failing, StorageError)
+        assert isinstance(first, int)
+        assert isinstance(last, int)
+        assert seen == ["first", "last"]
+        assert writer.trouble is failing
+
+    run(tmp_path, story)
+
+
 def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
     async def story(writer: Writer, file: Counted) -> None:
         futures = [writer.submit(note(str(number))) for number in range(100)]

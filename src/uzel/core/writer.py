@@ -1,9 +1,9 @@
 """The one thread that works on the profile's tables: whoever waits together shares one commit.
 
 Rules: works are done in the order in which they were asked for, each whole or not at all; the answer comes only after
-the commit is on disk. A work that raises is taken back alone. When the disk refuses (it is full, say)
-every work of that commit fails with `StorageError`, and nothing of them is there. Counterparts: `messenger`, which
-asks; `works` and `uzel.store`, which do the work.
+the commit is on disk. A work that raises is taken back alone. When the disk refuses (it is full, say) nothing of that
+commit is there, and each of its works is tried alone, in the same order: those that it refuses fail with
+`StorageError`. Counterparts: `messenger`, which asks; `works` and `uzel.store`, which do the work.
 """
 
 from __future__ import annotations
@@ -98,7 +98,12 @@ class Writer:
                     outcomes.append(self._do_one(work, future))
         except (StorageError, ProfileError) as error:
             self.trouble = error
-            return [(future, None, error) for _, future in batch]
+            if len(batch) == 1:
+                return [(batch[0][1], None, error)]
+            outcomes = [outcome for each in batch for outcome in self._do([each])]
+            refused = [fault for _, _, fault in outcomes if isinstance(fault, StorageError | ProfileError)]
+            self.trouble = refused[-1] if refused else self.trouble
+            return outcomes
         except Exception as error:  # noqa: BLE001 - whoever asked is told; the thread must live on
             return [(future, None, error) for _, future in batch]
         if self._file.changes != before:  # reading is no sign of room
