@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -134,7 +135,10 @@ def test_what_the_disk_refuses_of_one_is_no_fault_of_the_others(tmp_path: Path) 
         raise StorageError("it is full")
 
     async def story(writer: Writer, _: Counted) -> None:
+        together = threading.Event()
+        writer.submit(lambda _: together.wait(10))
         futures = [writer.submit(work) for work in (note("first"), too_much, note("last"), kinds)]
+        together.set()
         first, failing, last, seen = await asyncio.gather(*futures, return_exceptions=True)
         assert isinstance(failing, StorageError)
         assert isinstance(first, int)
