@@ -17,7 +17,7 @@ from uzel.store.history import History
 from uzel.store.records import ChatSummary, TextState
 from uzel.store.tables import Tables
 
-AFTER_A_BREAK = [(STATE, state) for state in ("sending", "queued", "sending", "delivered")]
+AFTER_A_BREAK = {(STATE, "sending"), (STATE, "queued")}
 """Who greet one another at the same moment end a conversation that has just begun."""
 
 
@@ -194,7 +194,8 @@ def test_what_happens_is_told_in_order_and_again_from_where_one_was(tmp_path: Pa
             following.cancel()
             of_text = [(kind, state) for _, kind, state in seen if kind in {TEXT, STATE}]
             assert of_text[0] == (TEXT, "queued")
-            assert of_text[1:] in ([(STATE, "sending"), (STATE, "delivered")], AFTER_A_BREAK)
+            assert of_text[-2:] == [(STATE, "sending"), (STATE, "delivered")]
+            assert set(of_text[1:-2]) <= AFTER_A_BREAK
             numbers = [number for number, _, _ in seen]
             assert numbers == list(range(1, len(numbers) + 1))
             before, middle = list(seen), len(seen) // 2
