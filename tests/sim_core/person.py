@@ -264,8 +264,7 @@ class Life(Messenger):
         ledger.chance = self._chance
         self._outbox = Outbox(self._settings.outbox, self._chance.random)
         await ledger.load()
-        pins = self.profile.pins
-        talks = self._talks = self.person.talks(ledger, self._outbox, pins, self._client_settings, "", self._carry_out)
+        talks = self._talks = self.person.talks(ledger, self._outbox, self._client_settings, "", self._carry_out)
         talks.life = self
         self.people = Acquaintance(ledger, self._outbox, talks, self.profile, (), self._carry_out)
         self.history = ChatHistory(ledger)

@@ -13,10 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from uzel.core.gate import Standing, Strangers
 from uzel.core.settings import CoreSettings
-from uzel.core.works import STATE, TEXT
 from uzel.core.writer import Writer
 from uzel.errors import ClientClosedError, ProfileError, StorageError
-from uzel.names import Fingerprint, NodeReference, Uin
+from uzel.names import NodeReference, Uin
 from uzel.session.ids import ID_RANDOM, EnvelopeIds
 from uzel.store.options import Option
 from uzel.store.records import Contact
@@ -24,8 +23,6 @@ from uzel.store.tables import Tables
 
 STRANGERS: Option[Strangers] = Option("strangers", Strangers, Strangers.ASK)
 """What becomes of people who are no contacts."""
-
-__all__ = ["STATE", "STRANGERS", "TEXT", "Ledger", "wall_ms"]
 
 
 def wall_ms() -> int:
@@ -122,8 +119,3 @@ class Ledger:
     def upcoming(self) -> asyncio.Event:
         """Set at the next news. Take it before looking, and wait for it after: so none is missed in between."""
         return self._news
-
-    def stopped_key(self, peer: Uin) -> Fingerprint | None:
-        """The key that this contact showed in place of the pinned one, if it did."""
-        contact = self.people.get(peer)
-        return None if contact is None else contact.stopped

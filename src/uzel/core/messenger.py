@@ -41,7 +41,6 @@ from uzel.errors import (
     TextTooLongError,
     UzelError,
 )
-from uzel.identity import PeerTrust
 from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
 from uzel.session.envelopes import MAX_ENVELOPE_TEXT
 from uzel.session.ids import ID_LENGTH
@@ -114,7 +113,7 @@ class Messenger:
         self._outbox = Outbox(self._settings.outbox, random.random)
         await self.ledger.load()
         agent = f"uzel/{version('uzel')}"
-        self._talks = Talks(self.ledger, self._outbox, self.profile.pins, self._client_settings, agent, self._carry_out)
+        self._talks = Talks(self.ledger, self._outbox, self._client_settings, agent, self._carry_out)
         self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self.nodes, self._carry_out)
         self.history = ChatHistory(self.ledger)
         for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
@@ -357,8 +356,3 @@ class Messenger:
 
 def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:
     return tables.journal.since(after, PAGE)
-
-
-def tls_of(talk: Talk) -> tuple[PeerTrust, str]:
-    """Who is at the other end, and the key agreement."""
-    return talk.peer, talk.tls.group

@@ -24,7 +24,7 @@ from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import Outbox
 from uzel.core.talk import Talk
 from uzel.errors import DowngradedError, NotLetInError, UzelError
-from uzel.identity import PeerTrust, Pins
+from uzel.identity import PeerTrust
 from uzel.names import Uin
 from uzel.net.runner import Runner
 from uzel.session.conversation import ConversationMachine
@@ -45,14 +45,12 @@ class Talks:
         self,
         ledger: Ledger,
         outbox: Outbox,
-        pins: Pins,
         settings: ClientSettings,
         agent: str,
         moved: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
-        self._pins = pins
         self._settings = settings
         self._agent = agent
         self._moved = moved
