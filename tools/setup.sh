@@ -140,6 +140,9 @@ needs_command() { command -v "$1" >/dev/null 2>&1 || debian_package "$2" "the en
 if [ "$purpose" = test ]; then
     needs_command ip iproute2
     needs_command nft nftables
+    needs_command strace strace
+    needs_command faketime faketime
+    needs_command chromium chromium
 fi
 asked=$constraints
 if ! is_ready; then
