@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from uzel.app.core_page import CorePage, PagePlan
 from uzel.errors import ExitCode
 from uzel.faces.cli.options import NodeOption, ProfileOption
 from uzel.faces.cli.output import json_line, put
@@ -23,6 +24,7 @@ from uzel.names import NodeReference
 from uzel.store.admin_socket import API_SOCKET
 
 if TYPE_CHECKING:  # help must not load cryptography
+    from uzel.faces.web import Sessions
     from uzel.store.profile import Profile
 
 GOODBYE = 2.0
@@ -44,16 +46,31 @@ def start(
             show_default=False,
         ),
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="Serve the page on this machine, and print its one-time address.")
+    ] = False,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            "--web-port",
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="The page's loopback port; 0 picks one. Default: 8940, or the next that is free.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """\b
-    uzel start --profile alice --node node.example:8935
+    uzel start --profile alice --node node.example:8935 --web
     uzel start --profile alice
     uzel start --profile alice --api-port 8090
 
     Run your messenger until SIGTERM, uzel stop (exit code 0) or Ctrl-C (130).
 
     It stays online, delivers what waits and keeps what comes. Nodes that were named once are remembered. Once it takes
-    requests it prints one JSON line; its log goes to stderr.
+    requests it prints one JSON line; its log goes to stderr. With --web the line holds the page's one-time address; a
+    new one is made by uzel web.
     """
     stop_on_signals()
     given = [NodeReference.parse(text) for text in node or ()]
@@ -65,14 +82,14 @@ def start(
         nodes = remembered_nodes(opened, given)
         log_to_stderr()
         try:
-            run_until_signal(_serve(opened, nodes, api_port), loop_factory())
+            run_until_signal(_serve(opened, nodes, api_port, PagePlan(web_port) if web else None), loop_factory())
         except StoppedError as stopped:
             if stopped.number == signal.SIGTERM:
                 raise typer.Exit(ExitCode.DONE) from None
             raise
 
 
-async def _serve(profile: Profile, nodes: Sequence[NodeReference], port: int | None) -> None:
+async def _serve(profile: Profile, nodes: Sequence[NodeReference], port: int | None, planned: PagePlan | None) -> None:
     """Until cancelled, or until a program asks the core to end."""
     import asyncio  # noqa: PLC0415 - help must not load it
 
@@ -82,16 +99,23 @@ async def _serve(profile: Profile, nodes: Sequence[NodeReference], port: int | N
     asked = asyncio.Event()
     messenger = Messenger(profile, nodes)
     await messenger.__aenter__()
-    server = ApiServer(messenger, profile.folder, port=port, stop=asked.set)
+    page = None if planned is None else CorePage(messenger, planned, asked.set)
+    sessions = None if page is None else page.sessions
+    server = ApiServer(messenger, profile.folder, port=port, stop=asked.set, page=sessions)
     try:
+        if page is not None:
+            await page.start()
         await server.start()
-        put(json_line(_ready(profile, server.url)))
+        put(json_line(_ready(profile, server.url, sessions)))
         await asked.wait()
     finally:
+        if page is not None:
+            await page.stop()
         await server.stop()
         await messenger.close(GOODBYE)
 
 
-def _ready(profile: Profile, url: str | None) -> dict[str, object]:
+def _ready(profile: Profile, url: str | None, sessions: Sessions | None) -> dict[str, object]:
     socket = str(Path(profile.folder).absolute() / API_SOCKET)
-    return {"event": "ready", "uin": int(profile.identity.uin), "socket": socket, "api": url}
+    page = None if sessions is None else sessions.new_address().value
+    return {"event": "ready", "uin": int(profile.identity.uin), "socket": socket, "api": url, "page": page}

@@ -23,6 +23,7 @@ from uzel.faces.cli.core import me, status, stop
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
 from uzel.faces.cli.output import printable, say, silence_stdout
+from uzel.faces.cli.page import web
 from uzel.faces.cli.profile import profile_app
 from uzel.faces.cli.running import StoppedError
 from uzel.faces.cli.send import send
@@ -55,6 +56,7 @@ app.add_typer(request_app, name="request", short_help="Strangers who want to be 
 app.add_typer(invite_app, name="invite", short_help="Contact links that let people in.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
 app.command("start", short_help="Run your messenger: online, delivering, keeping what comes.")(start)
+app.command("web", short_help="Open your running messenger's page in the browser.")(web)
 app.command("status", short_help="Show how your running messenger is.")(status)
 app.command("stop", short_help="End your running messenger.")(stop)
 app.command("me", short_help="Show your number, contact link and QR code.")(me)

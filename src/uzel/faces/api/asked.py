@@ -85,3 +85,9 @@ class NewInvite(Asked):
     uses: Annotated[int, Field(ge=1, le=MOST_USES)] | None = 1
     lasts_ms: Annotated[int, Field(ge=1, le=MOST_MS)] | None = None
     name: Name = ""
+
+
+class DeviceName(Asked):
+    """What a device is called."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uzel.core.messenger import Messenger
 from uzel.core.works import as_news
+from uzel.faces.api.context import PageDevice
 from uzel.faces.api.kinds import Count, Number, Print, TextId, Time, UinNumber, time, time_or_none
 from uzel.names import ContactLink
 from uzel.store.records import ChatSummary, Contact, Invite, JournalEntry, KnockRequest, TextRecord
@@ -246,6 +247,49 @@ class NewInviteShown(Shown):
 
     id: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     link: str
+
+
+class AddressShown(Shown):
+    """A one-time address of the page. It is shown this once."""
+
+    address: str
+    expires_at: Time
+
+
+class PairingShown(Shown):
+    """A pairing code, and where it is typed in. It is shown this once."""
+
+    code: str
+    expires_at: Time
+    address: str
+
+
+class DeviceShown(Shown):
+    """A browser that is let in to the page; `current` is the one that asks."""
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    name: str
+    kind: Literal["local", "paired"]
+    created_at: Time
+    last_seen: Time
+    current: bool
+
+    @classmethod
+    def of(cls, device: PageDevice, asker: object = None) -> Self:
+        return cls(
+            id=device.id,
+            name=device.name,
+            kind=device.kind,
+            created_at=time(device.created_at),
+            last_seen=time(device.last_seen),
+            current=device.id == asker,
+        )
+
+
+class DevicesShown(Shown):
+    """Every browser that is let in, the oldest first."""
+
+    devices: list[DeviceShown]
 
 
 def with_times(values: dict[str, Any]) -> dict[str, Any]:
