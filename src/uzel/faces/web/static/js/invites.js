@@ -6,7 +6,7 @@ import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { button, choice, copyable, empty, field, form, mistake, page, pageHead, section, submit, textInput } from "./parts.js";
 import { said } from "./plain_text.js";
-import { qrOfText } from "./qr_text.js";
+import { qrOfText } from "./qr.js";
 import { complain, sentence } from "./say.js";
 import { store } from "./store.js";
 import { moment, span } from "./time.js";

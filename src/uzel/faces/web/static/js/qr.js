@@ -13,10 +13,16 @@ const CAMERA_WIDTH = 800;
 const PAUSE = 250;
 
 /** The code at this address of the core, as an image. */
-export function qrImage(path, words, signal) {
+export const qrImage = (path, words, signal) => drawn(() => raw("GET", path, { signal }), words, signal);
+
+/** The code of this text. */
+export const qrOfText = (text, words) =>
+  drawn(() => raw("POST", "/v1/qr/draw", { body: JSON.stringify({ text }), type: "application/json" }), words);
+
+function drawn(asking, words, signal) {
   const image = h("img", { class: "qr", alt: words, width: "220", height: "220" });
   const frame = h("div", { class: "qr-frame" }, image);
-  raw("GET", path, { signal }).then((answer) => answer.blob()).then((blob) => {
+  asking().then((answer) => answer.blob()).then((blob) => {
     image.src = URL.createObjectURL(blob);
     signal?.addEventListener("abort", () => URL.revokeObjectURL(image.src));
   }).catch((problem) => problem.name === "AbortError" || frame.replaceChildren(h("p", { class: "hint" }, sentence(problem))));
