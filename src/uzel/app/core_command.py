@@ -75,29 +75,35 @@ def start(
     stop_on_signals()
     given = [NodeReference.parse(text) for text in node or ()]
     with open_profile(profile, passphrase_file, "uzel start") as opened:
-        from uzel.core.own_nodes import remembered_nodes  # noqa: PLC0415 - help must not load it
+        from uzel.core.own_nodes import remembered_nodes, remembered_roaming  # noqa: PLC0415 - help must not load it
         from uzel.net.loop import loop_factory  # noqa: PLC0415
         from uzel.node.log import log_to_stderr  # noqa: PLC0415
 
-        nodes = remembered_nodes(opened, given)
+        nodes = remembered_nodes(opened, given, may_be_none=web)
+        roaming = remembered_roaming(opened)
         log_to_stderr()
         try:
-            run_until_signal(_serve(opened, nodes, api_port, PagePlan(web_port) if web else None), loop_factory())
+            run_until_signal(
+                _serve(opened, nodes, roaming, api_port, PagePlan(web_port) if web else None), loop_factory()
+            )
         except StoppedError as stopped:
             if stopped.number == signal.SIGTERM:
                 raise typer.Exit(ExitCode.DONE) from None
             raise
 
 
-async def _serve(profile: Profile, nodes: Sequence[NodeReference], port: int | None, planned: PagePlan | None) -> None:
+async def _serve(
+    profile: Profile, nodes: Sequence[NodeReference], roaming: bool, port: int | None, planned: PagePlan | None
+) -> None:
     """Until cancelled, or until a program asks the core to end."""
     import asyncio  # noqa: PLC0415 - help must not load it
 
+    from uzel.client import ClientSettings  # noqa: PLC0415
     from uzel.core.messenger import Messenger  # noqa: PLC0415
     from uzel.faces.api import ApiServer  # noqa: PLC0415
 
     asked = asyncio.Event()
-    messenger = Messenger(profile, nodes)
+    messenger = Messenger(profile, nodes, client=ClientSettings(roaming=roaming))
     await messenger.__aenter__()
     page = None if planned is None else CorePage(messenger, planned, asked.set)
     sessions = None if page is None else page.sessions

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import IO
 
 from uzel.errors import ProfileDamagedError, ProfileTruncatedError, WrongPassphraseError
 from uzel.identity import derive_uin
 from uzel.store.cipher import PAGE, CipherFile, Mode
-from uzel.store.files import make_private_folder, refuse_existing, taking_place_of
+from uzel.store.files import (
+    make_private_folder,
+    refuse_existing,
+    storage_errors,
+    taking_place_of,
+    temporary_name,
+)
 from uzel.store.keys import derive_key, new_salt, read_salt
 from uzel.store.profile import DATABASE, LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
 from uzel.store.profile_lock import holding
@@ -37,6 +44,25 @@ def backup(profile: Profile, file: Path, secret: str) -> None:
     key = derive_key(secret, new_salt())
     with taking_place_of(file, overwrite=False) as temporary:
         profile.file.copy_to(temporary, key)
+
+
+def backup_stream(profile: Profile, secret: str) -> IO[bytes]:
+    """As `backup`, of a profile that this process holds, for a reader: the file has no name any more.
+
+    Over a connection of its own, so that it may run beside whoever works with the profile. Raises `BadPassphraseError`,
+    `ProfileDamagedError`, `StorageError`.
+    """
+    key = derive_key(secret, new_salt())
+    source = CipherFile(profile.file.path, profile.file.key, Mode.READ)
+    try:
+        temporary = temporary_name(profile.file.path)  # what a crash leaves there goes when the profile is opened
+        source.copy_to(temporary, key)
+    finally:
+        source.close()
+    with storage_errors(temporary):
+        stream = temporary.open("rb")
+        temporary.unlink()
+    return stream
 
 
 def restore(file: Path, folder: Path, secret: str, *, passphrase: str | None = None, program: str = "") -> Profile:

@@ -18,6 +18,7 @@ from uzel.faces.api import (
     events,
     routes_chats,
     routes_devices,
+    routes_own,
     routes_people,
     routes_self,
     routes_strangers,
@@ -50,7 +51,17 @@ def make_app(
         redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
     app.state.context = Context(messenger, stop, page)
-    for routes in (routes_self, routes_texts, routes_chats, routes_people, routes_strangers, routes_devices, events):
+    for routes in (
+        routes_self,
+        routes_texts,
+        routes_chats,
+        routes_people,
+        routes_strangers,
+        routes_devices,
+        routes_own,
+        routes_own,
+        events,
+    ):
         app.include_router(routes.router, prefix="/v1")
     handle(app)
     if guarded:

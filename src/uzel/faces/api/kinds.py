@@ -63,6 +63,10 @@ Link = Annotated[
     str, Field(min_length=1, max_length=MAX_LINK, description="A contact link, or a number in decimal digits.")
 ]
 
+NodeText = Annotated[str, Field(min_length=1, max_length=400, description="HOST:PORT[,FINGERPRINT]")]
+Secret = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"format": "password"})]
+Pixels = Annotated[int, Plain, Query(ge=1, le=4096)]
+
 
 def uin_of(number: int) -> Uin:
     """A number that was checked."""

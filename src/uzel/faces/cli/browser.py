@@ -24,7 +24,7 @@ LOOK_EVERY = 0.1
 
 @contextmanager
 def leading_file(folder: Path, address: str) -> Iterator[str]:
-    """The URL of a file, there while the block lasts, that leads to the address. Raises `ProfileError`, `StorageError`."""
+    """The URL of a file that leads to the address while the block lasts. Raises `ProfileError`, `StorageError`."""
     path = folder.absolute() / FILE
     shown = html.escape(address, quote=True)
     write_atomically(
