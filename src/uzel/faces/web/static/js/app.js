@@ -1,36 +1,31 @@
 // Where the page begins: let this browser in, fetch what is there, then show it, after the first run if there was none.
 
-import { addContact } from "./add_contact.js";
 import { onSignedOut, secret } from "./api.js";
-import { contactPage } from "./contact_page.js";
 import { conversation } from "./conversation.js";
 import { h } from "./dom.js";
-import { firstRun } from "./first_run.js";
 import { t } from "./i18n.js";
 import { knot } from "./icons.js";
-import { invites } from "./invites.js";
 import { apply, remembered } from "./looks.js";
-import { mePage } from "./me_page.js";
 import { notices } from "./notices.js";
 import { empty } from "./parts.js";
-import { requestList } from "./request_list.js";
 import { route } from "./router.js";
-import { search } from "./search.js";
-import { settings } from "./settings.js";
 import { lower, raise, roomy } from "./shell.js";
 import { signIn, signInPage } from "./sign_in.js";
 import { close, on, open, store } from "./store.js";
 
+/** A view whose module is fetched when it is first shown. */
+const later = (module, view) => async (parameters, signal) => (await import(`./${module}.js`))[view](parameters, signal);
+
 route("/", home);
 route("/chat/:uin", conversation);
 route("/chat/:uin/at/:number", conversation);
-route("/contact/:uin", contactPlace);
-route("/add", addContact);
-route("/me", mePage);
-route("/requests", requestList);
-route("/invites", invites);
-route("/search", search);
-route("/settings", settings);
+route("/contact/:uin", contact);
+route("/add", later("add_contact", "addContact"));
+route("/me", later("me_page", "mePage"));
+route("/requests", later("request_list", "requestList"));
+route("/invites", later("invites", "invites"));
+route("/search", later("search", "search"));
+route("/settings", later("settings", "settings"));
 
 const noticing = new AbortController();
 await remembered();
@@ -53,7 +48,7 @@ async function begin() {
   notices(noticing.signal);
   on("preferences", apply, noticing.signal);
   if (store.profile.set_up) raise();
-  else firstRun(raise);
+  else (await import("./first_run.js")).firstRun(raise);
 }
 
 /** Nothing is chosen: what to do next. */
@@ -68,7 +63,8 @@ function home() {
 }
 
 /** A contact: beside the conversation where there is room, else instead of it. */
-function contactPlace(parameters, signal) {
-  const contact = contactPage(parameters, signal);
-  return roomy() ? conversation(parameters, signal, contact) : contact;
+async function contact(parameters, signal) {
+  const { contactPage } = await import("./contact_page.js");
+  const shown = contactPage(parameters, signal);
+  return roomy() ? conversation(parameters, signal, shown) : shown;
 }

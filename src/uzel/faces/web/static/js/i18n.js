@@ -1,10 +1,8 @@
 // What the page says, in the language that was chosen. Every text is in a catalogue of `lang/`; nothing visible is
 // written anywhere else. A text may have forms by number; `{name}` stands for a value.
 
-import en from "./lang/en.js";
-
-const LANGUAGES = { en: async () => en, ru: async () => (await import("./lang/ru.js")).default };
-const state = { language: "en", texts: en, plural: new Intl.PluralRules("en") };
+const LANGUAGES = { en: () => import("./lang/en.js"), ru: () => import("./lang/ru.js") };
+const state = { language: "en", texts: {}, plural: new Intl.PluralRules("en") };
 
 /** "en" or "ru": what was chosen, or what the browser asks for. */
 export function wanted(choice) {
@@ -15,7 +13,7 @@ export function wanted(choice) {
 
 /** Speak this language from now on. */
 export async function speak(language) {
-  use(language, await LANGUAGES[language]());
+  use(language, (await LANGUAGES[language]()).default);
 }
 
 /** Speak with these texts. */

@@ -5,7 +5,6 @@ import { beside } from "./chat_list.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { go, path } from "./router.js";
-import { switcher } from "./switcher.js";
 
 export function keys(signal) {
   document.addEventListener("keydown", press, { signal });
@@ -17,7 +16,7 @@ function press(event) {
   if (event.defaultPrevented || event.isComposing) return;
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
   const dialog = document.querySelector("dialog[open]");
-  if ((event.ctrlKey || event.metaKey) && event.code === "KeyK" && !dialog) done(event, switcher);
+  if ((event.ctrlKey || event.metaKey) && event.code === "KeyK" && !dialog) done(event, async () => (await import("./switcher.js")).switcher());
   else if (dialog) return;
   else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) done(event, () => step(event.key === "ArrowDown" ? 1 : -1));
   else if (event.key === "Escape") escape(event);

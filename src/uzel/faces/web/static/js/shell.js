@@ -36,8 +36,9 @@ export function lower() {
 /** Whether there is room for a contact beside the conversation. */
 export const roomy = () => WIDE.matches;
 
-function show(view, parameters, signal, where) {
-  const shown = view(parameters, signal);
+async function show(view, parameters, signal, where) {
+  const shown = await view(parameters, signal);
+  if (signal.aborted) return;
   panes.frame.dataset.pane = where === "/" ? "list" : "main";
   fill(panes.main, shown.node);
   fill(panes.aside, shown.beside ?? null);

@@ -16,7 +16,7 @@ export function statusLine(signal) {
     const up = online && store.link.up;
     const words = !store.link.up ? t("status.core.lost") : online ? t("status.online") : t("status.offline");
     fill(line, h("a", { href: "#/settings", class: "status-link" },
-      h("span", { class: up ? "dot on" : "dot" }), h("span", {}, words), up ? code(node, "status-node") : null),
+      h("span", { class: up ? "dot on" : "dot" }), h("span", {}, words), up ? code(node.split(",")[0], "status-node") : null),
       up && key ? h("span", { class: "status-lock", title: key }, icon("lock", 14), agreement(key)) : null);
   };
   on("presence", draw, signal);
