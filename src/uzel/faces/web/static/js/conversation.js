@@ -51,9 +51,7 @@ export function conversation({ uin, number }, signal, beside = null) {
 const chatOf = (uin) => store.chats.get(uin) ?? { uin, name: "", unread: 0, waiting: 0 };
 
 async function open(talk, number) {
-  const showing = number ? talk.log.openAround(number) : talk.log.openUnread();
-  await refresh(talk);
-  await showing;
+  await Promise.all([number ? talk.log.openAround(number) : talk.log.openUnread(), refresh(talk)]);
   hints(talk);
 }
 

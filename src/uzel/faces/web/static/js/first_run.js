@@ -29,7 +29,8 @@ export function firstRun(done) {
     const content = STEPS[index](next, over.signal);
     fill(frame, h("div", { class: "first-card" }, knot(56),
       h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: STEPS.length })), content,
-      index > 0 ? h("div", { class: "row" }, button(t("first.before"), () => show(index - 1), { kind: "quiet", sign: "back" })) : null));
+      h("div", { class: "row spread" }, index > 0 ? button(t("first.before"), () => show(index - 1), { kind: "quiet", sign: "back" }) : h("span", {}),
+        index < STEPS.length - 1 ? button(t("first.skip"), next, { kind: "quiet" }) : null)));
     frame.querySelector("h1").focus();
   };
   fill(document.getElementById("app"), frame);
@@ -37,7 +38,6 @@ export function firstRun(done) {
 }
 
 const head = (title, words) => [h("h1", { tabindex: "-1" }, title), h("p", { class: "lead" }, words)];
-const skip = (next) => button(t("first.skip"), next, { kind: "quiet" });
 
 function nameStep(next) {
   const wrong = mistake();
@@ -52,17 +52,19 @@ function nameStep(next) {
   };
   return [head(t("first.welcome"), t("first.welcome.words")),
     h("p", { class: "first-number" }, t("me.number"), " ", code(store.me.uin)),
-    form(save, field(t("first.name"), input, t("me.name.hint")), wrong, h("div", { class: "row" }, submit(t("first.next")), skip(next)))];
+    form(save, field(t("first.name"), input, t("me.name.hint")), wrong, h("div", { class: "row" }, submit(t("first.next"))))];
 }
 
 function passphraseStep(next) {
   const body = store.profile.passphrase
     ? [h("p", { class: "trust good" }, icon("check"), t("passphrase.set")), h("div", { class: "row" }, button(t("first.next"), next, { kind: "primary" }))]
-    : [passphraseForm(next), skip(next)];
+    : passphraseForm(next);
   return [head(t("passphrase"), t("passphrase.words")), body];
 }
 
-const backupStep = (next) => [head(t("backup"), t("first.backup")), backupForm(next), skip(next)];
+function backupStep(next) {
+  return [head(t("backup"), t("first.backup")), backupForm(next)];
+}
 
 function nodeStep(next, signal) {
   const wrong = mistake();
@@ -84,7 +86,7 @@ function nodeStep(next, signal) {
       return wrong.say(sentence(problem));
     }
   };
-  return [head(t("first.node"), t("first.node.words")), now, form(use, asked.node, wrong, h("div", { class: "row" }, submit(t("first.next")), skip(next)))];
+  return [head(t("first.node"), t("first.node.words")), now, form(use, asked.node, wrong, h("div", { class: "row" }, submit(t("first.next"))))];
 }
 
 function linkStep(next, signal) {

@@ -25,6 +25,9 @@ export function use(language, texts) {
 /** The language that is spoken. */
 export const language = () => state.language;
 
+/** The same as the browser's own kind of it, if it is that: en-GB for en. */
+export const locale = () => navigator.languages.find((each) => each.startsWith(state.language)) ?? state.language;
+
 /** A text. Values are put in as they are: where they come from others, use `parts`. */
 export function t(key, values = {}) {
   return form(key, values).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));

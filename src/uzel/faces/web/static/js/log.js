@@ -84,23 +84,21 @@ export class Log {
   /** Show the end. */
   async openLatest() {
     const texts = await this.#fetch(`limit=${PAGE}`);
-    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
     this.#fresh = 0;
+    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
     this.#stuck = true;
     this.#toEnd();
     this.#settle();
   }
 
-  /** Show the end, with a line above what was not read; one begins there. */
+  /** Show where what was not read begins, with a line above it; else the end. */
   async openUnread() {
-    await this.openLatest();
-    const first = this.#texts.find((each) => each.unread);
-    if (!first || this.#about.firstUnread) return;
-    this.#about.firstUnread = first.number;
-    this.#redraw(first.number);
-    const line = this.#rows.get(first.number).querySelector(".unread-line");
-    this.#stuck = false;
-    line.scrollIntoView({ block: "center" });
+    const texts = await this.#fetch(`limit=${PAGE}`);
+    const first = texts.find((each) => each.unread);
+    this.#about.firstUnread = first?.number ?? null;
+    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
+    this.#toEnd();
+    if (first) this.#rows.get(first.number).querySelector(".unread-line").scrollIntoView({ block: "center" });
     this.#scrolled();
   }
 

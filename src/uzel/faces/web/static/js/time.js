@@ -1,13 +1,13 @@
 // Times as a person reads them, in their language and time zone.
 
-import { language, t } from "./i18n.js";
+import { locale, t } from "./i18n.js";
 
 const DAY = 86_400_000;
 const made = new Map();
 
 function formatter(name, make) {
-  const key = `${language()} ${name}`;
-  if (!made.has(key)) made.set(key, make(language()));
+  const key = `${locale()} ${name}`;
+  if (!made.has(key)) made.set(key, make(locale()));
   return made.get(key);
 }
 
@@ -15,7 +15,7 @@ const formatted = (name, options, date) =>
   formatter(name, (spoken) => new Intl.DateTimeFormat(spoken, options)).format(date);
 const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
 const daysAgo = (date) => Math.round((midnight(new Date()) - midnight(date)) / DAY);
-const capital = (text) => text.charAt(0).toLocaleUpperCase(language()) + text.slice(1);
+const capital = (text) => text.charAt(0).toLocaleUpperCase(locale()) + text.slice(1);
 
 /** 14:05 */
 export const clock = (time) => formatted("clock", { hour: "numeric", minute: "2-digit" }, new Date(time));
@@ -63,5 +63,5 @@ export function ago(time) {
 /** A length of time, in the largest unit that is whole. */
 export function span(ms) {
   const [count, unit] = ms % DAY === 0 ? [ms / DAY, "day"] : [Math.round(ms / 3_600_000), "hour"];
-  return formatter(unit, (spoken) => new Intl.NumberFormat(spoken, { style: "unit", unit, unitDisplay: "long" })).format(count);
+  return formatter(`span ${unit}`, (spoken) => new Intl.NumberFormat(spoken, { style: "unit", unit, unitDisplay: "long" })).format(count);
 }
