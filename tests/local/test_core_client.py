@@ -12,9 +12,9 @@ import pytest
 
 from uzel import errors
 from uzel.errors import CoreSilentError, NetworkError, NoCoreError, RequestRefusedError, UzelError
-from uzel.faces.cli import core_client
-from uzel.faces.cli.core_client import CoreClient, error_of, failure_of
-from uzel.faces.cli.core_socket import core_runs
+from uzel.local import core_client
+from uzel.local.core_client import CoreClient, error_of, failure_of
+from uzel.local.core_socket import core_runs
 from uzel.store.admin_socket import API_SOCKET, socket_address
 
 
