@@ -217,11 +217,15 @@ def test_one_chat_does_not_hold_up_another(tmp_path: Path) -> None:
 @BOTH
 def test_strangers_are_let_in_when_that_is_wanted(tmp_path: Path, runs: bool) -> None:
     async def story() -> None:
-        async with world() as w, cores(tmp_path, ALICE, BOB, at=w, acquainted=False) as (alice, bob):
-            async with desk_of(bob, runs=runs) as desk, working(desk, lambda text: text.text, let_in=True):
-                await alice.knows(bob)
-                await alice.says(bob, "let me in")
-                assert await said(alice, bob, 1) == ["let me in"]
+        async with (
+            world() as w,
+            cores(tmp_path, ALICE, BOB, at=w, acquainted=False) as (alice, bob),
+            desk_of(bob, runs=runs) as desk,
+            working(desk, lambda text: text.text, let_in=True),
+        ):
+            await alice.knows(bob)
+            await alice.says(bob, "let me in")
+            assert await said(alice, bob, 1) == ["let me in"]
 
     run(story)
 

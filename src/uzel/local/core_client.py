@@ -66,8 +66,8 @@ class CoreClient:
                 method, path, json=body, params=given or None, timeout=timeout or self._timeout
             )
         except httpx.HTTPError as error:
-            raise silence(error, self._folder, self._timeout) from None
-        return values_of(answer)
+            raise self._silence(error) from None
+        return values_of(answer.status_code, answer.content)
 
     @contextmanager
     def events(self, after: int | None = None) -> Iterator[Iterator[tuple[str, Values]]]:
@@ -78,19 +78,17 @@ class CoreClient:
             with self._client.stream("GET", "/events", params=query, timeout=timeout) as answer:
                 if answer.status_code != 200:
                     answer.read()
-                    values_of(answer)
+                    values_of(answer.status_code, answer.content)
                 yield _events(answer.iter_lines())
         except httpx.HTTPError as error:
-            raise silence(error, self._folder, self._timeout) from None
+            raise self._silence(error) from None
 
-
-def silence(error: httpx.HTTPError, folder: Path, timeout: float) -> UzelError:
-    """No answer, as an error for a person."""
-    if isinstance(error, httpx.ConnectError):
-        return NoCoreError(str(folder))
-    if isinstance(error, httpx.TimeoutException):
-        return CoreSilentError(f"not within {timeout:g} s")
-    return CoreSilentError("it ended the connection")
+    def _silence(self, error: httpx.HTTPError) -> UzelError:
+        if isinstance(error, httpx.ConnectError):
+            return NoCoreError(str(self._folder))
+        if isinstance(error, httpx.TimeoutException):
+            return CoreSilentError(f"not within {self._timeout:g} s")
+        return CoreSilentError("it ended the connection")
 
 
 def error_of(code: str, detail: str) -> UzelError:
@@ -114,17 +112,18 @@ def failure_of(reason: str) -> UzelError:
 _KINDS = {str(kind.reason): kind for kind in reversed(list(_all_kinds(UzelError)))}
 
 
-def values_of(answer: httpx.Response) -> Values:
+def values_of(status: int, content: bytes) -> Values:
     """The answer's object, empty when there is none. Raises what the core raised, `CoreSilentError`."""
-    if answer.status_code == 204 or (answer.is_success and not answer.content):
+    good = 200 <= status < 300
+    if good and not content:
         return {}
     try:
-        values = answer.json()
+        values = json.loads(content)
     except ValueError:
         values = None
     if not isinstance(values, dict):
         raise CoreSilentError("it answered something else")
-    if answer.is_success:
+    if good:
         return cast("Values", values)
     raise error_of(str(values.get("code", "")), str(values.get("detail", "")))
 
