@@ -49,9 +49,11 @@ def uzel(
 class Running:
     """A command that runs on. Its lines are read as they come, unless `stdout` names a descriptor of the test's own."""
 
+    program: Sequence[str] = UZEL
+
     def __init__(self, *arguments: object, stdout: int | None = None, group: bool = False) -> None:
         self.process = subprocess.Popen(
-            [*UZEL, *map(str, arguments)],
+            [*self.program, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,9 +38,11 @@ from uzel.errors import (
     ClientClosedError,
     ConfigError,
     NotAContactError,
+    NoTextError,
     PeerKeyChangedError,
     ProfileError,
     StorageError,
+    TextStateError,
     TextTooLongError,
     UzelError,
 )
@@ -94,11 +96,15 @@ class Messenger:
         nodes: Sequence[NodeReference],
         settings: CoreSettings | None = None,
         client: ClientSettings | None = None,
+        *,
+        agent: str = "",
     ) -> None:
+        """`agent`: what the program says it is, for peers; by default Uzel and its version."""
         self.profile = profile
         self._nodes = tuple(nodes)
         self._settings = settings or CoreSettings()
         self._client_settings = client or ClientSettings()
+        self._agent = agent or f"uzel/{version('uzel')}"
         self._rates = CallRates(self._settings.gate)
         self._online: WentOnline | None = None
         self._offline: WentOffline | None = None
@@ -126,8 +132,7 @@ class Messenger:
         self._outbox = Outbox(self._settings.outbox, random.random)
         await self.ledger.load()
         self.ledger.nodes = self._nodes
-        agent = f"uzel/{version('uzel')}"
-        self._talks = Talks(self.ledger, self._outbox, self._client_settings, agent, self._carry_out)
+        self._talks = Talks(self.ledger, self._outbox, self._client_settings, self._agent, self._carry_out)
         self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self._carry_out)
         self.history = ChatHistory(self.ledger)
         for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
@@ -275,12 +280,33 @@ class Messenger:
             raise NotAContactError(f"UIN {to}")
         if reply is not None and len(reply) != ID_LENGTH:
             raise ValueError("a reply names a text by its id, of 16 bytes")
-        if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
-            raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
+        check_text(text)
         text_id = self.ledger.new_id()
         record = await self.ledger.writer.run(lambda tables: works.queue(tables, to, text_id, text, reply, wall_ms()))
         self._queued(to)
         return record
+
+    async def answer(self, number: int, texts: Sequence[str]) -> list[TextRecord]:
+        """Queue answers to a received text and mark it as handled, all of it or nothing: however often this is asked
+        for, whatever breaks in between, it is answered once. Without texts it is only marked.
+
+        Raises `NoTextError`, `TextStateError` when it was handled before, `NotAContactError`, `TextTooLongError`,
+        `StorageError`, `UnicodeEncodeError`.
+        """
+        for text in texts:
+            check_text(text)
+        before = await self.history.text(number)
+        if before is None:
+            raise NoTextError(str(number))
+        if texts and before.chat not in self.ledger.people:
+            raise NotAContactError(f"UIN {before.chat}")
+        given = [(self.ledger.new_id(), text) for text in texts]
+        records = await self.ledger.writer.run(lambda tables: works.answer(tables, number, given, wall_ms()))
+        if records is None:
+            raise TextStateError("it was handled before")
+        if records:
+            self._queued(before.chat)
+        return records
 
     async def cancel(self, number: int) -> bool:
         """Take a text back. False when it is on its way already, or over."""
@@ -320,7 +346,7 @@ class Messenger:
             except TimeoutError:
                 in_time = False
 
-    async def follow(self, after: int) -> AsyncIterator[JournalEntry | None]:
+    async def follow(self, after: int) -> AsyncGenerator[JournalEntry | None, None]:
         """What happens, from the entry behind `after` on, for ever; None when some was missed, being long ago.
 
         Ends when the messenger closes.
@@ -434,6 +460,12 @@ class Messenger:
             with suppress(StorageError, ProfileError):  # another time, then
                 more = await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
             await asyncio.sleep(TIDY_ON if more else TIDY_EVERY)
+
+
+def check_text(text: str) -> None:
+    """Raises `TextTooLongError`, `UnicodeEncodeError` for what cannot be one text."""
+    if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
+        raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
 
 
 def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:

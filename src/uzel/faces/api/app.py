@@ -59,7 +59,6 @@ def make_app(
         routes_strangers,
         routes_devices,
         routes_own,
-        routes_own,
         events,
     ):
         app.include_router(routes.router, prefix="/v1")

@@ -27,6 +27,8 @@ MOST_USES = 1_000_000
 
 MOST_NODES = 16
 """Nodes of one person; a link names eight of them."""
+MOST_ANSWERS = 16
+"""Answers to one text: who has more to say sends texts of their own."""
 
 
 class Asked(BaseModel):
@@ -41,6 +43,12 @@ class NewText(Asked):
     to: UinNumber
     text: Annotated[str, Field(max_length=MOST_TEXT)]
     reply: TextId | None = None
+
+
+class NewAnswers(Asked):
+    """The answers to a received text; none: it needs none."""
+
+    texts: Annotated[list[Annotated[str, Field(max_length=MOST_TEXT)]], Field(max_length=MOST_ANSWERS)]
 
 
 class ReadMark(Asked):

@@ -145,6 +145,12 @@ class ChatsShown(Shown):
     chats: list[ChatShown]
 
 
+class AnsweringShown(Shown):
+    """The number of the text behind which a bot answers."""
+
+    after: Count
+
+
 class CountShown(Shown):
     """How many texts it was about."""
 

@@ -14,7 +14,7 @@ from uzel.faces.cli.output import json_line, printable, put
 from uzel.faces.cli.running import stop_on_signals
 
 if TYPE_CHECKING:  # help must not load it
-    from uzel.faces.cli.core_client import CoreClient
+    from uzel.local.core_client import CoreClient
 
 Values = dict[str, Any]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds for an answer.")]
@@ -27,7 +27,7 @@ UinArgument = Annotated[
 def asking(profile: Path | None, timeout: float = 10.0) -> Iterator[CoreClient]:
     """The core that runs on this profile. Raises `NoCoreError` when none does."""
     stop_on_signals()
-    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415 - help must not load it
+    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
 
     with CoreClient(profile_folder(profile), timeout) as core:
         yield core

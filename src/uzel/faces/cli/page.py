@@ -12,7 +12,7 @@ from uzel.faces.cli.output import put, say
 from uzel.faces.cli.running import stop_on_signals
 
 if TYPE_CHECKING:  # help must not load it
-    from uzel.faces.cli.core_client import CoreClient
+    from uzel.local.core_client import CoreClient
 
 
 def web(
@@ -29,7 +29,7 @@ def web(
     """
     stop_on_signals()
     from uzel.faces.cli.browser import open_page  # noqa: PLC0415 - help must not load them
-    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415
+    from uzel.local.core_client import CoreClient  # noqa: PLC0415
 
     folder = profile_folder(profile)
     with CoreClient(folder) as core:
