@@ -31,7 +31,7 @@ def views(friend: int, stranger_number: int) -> list[View]:
         View("invites", "/invites", ".page form"),
         View("invite-made", "/invites", "dialog .qr[src^='blob:']", press=".page form button[type=submit]"),
         View("search", "/search?q=node", ".hit mark"),
-        View("settings", "/settings", ".check"),
+        View("settings", "/settings", ".line-text .code"),
         View("help", "/settings", "dialog .keys", press=".button .icon-help"),
     ]
 

@@ -15,9 +15,9 @@ const PAUSE = 250;
 /** The code at this address of the core, as an image. */
 export const qrImage = (path, words, signal) => drawn(() => raw("GET", path, { signal }), words, signal);
 
-/** The code of this text. */
+/** The code of this contact link. */
 export const qrOfText = (text, words) =>
-  drawn(() => raw("POST", "/v1/qr/draw", { body: JSON.stringify({ text }), type: "application/json" }), words);
+  drawn(() => raw("POST", "/v1/qr/draw", { body: JSON.stringify({ link: text }), type: "application/json" }), words);
 
 function drawn(asking, words, signal) {
   const image = h("img", { class: "qr", alt: words, width: "220", height: "220" });
