@@ -60,11 +60,22 @@ def start(
             show_default=False,
         ),
     ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option("--share", metavar="HOST:PORT", help="Serve the page to other devices there, over HTTPS."),
+    ] = None,
+    cert: Annotated[
+        Path | None, typer.Option("--cert", metavar="FILE", help="Your certificate for that, in PEM form.")
+    ] = None,
+    cert_key: Annotated[
+        Path | None, typer.Option("--cert-key", metavar="FILE", help="Its key, mode 0600, without a passphrase.")
+    ] = None,
 ) -> None:
     """\b
     uzel start --profile alice --node node.example:8935 --web
     uzel start --profile alice
     uzel start --profile alice --api-port 8090
+    uzel start --profile alice --web --share home.example:8943 --cert cert.pem --cert-key key.pem
 
     Run your messenger until SIGTERM, uzel stop (exit code 0) or Ctrl-C (130).
 
@@ -73,6 +84,7 @@ def start(
     new one is made by uzel web.
     """
     stop_on_signals()
+    page = PagePlan.read(web, web_port, share, cert, cert_key)
     given = [NodeReference.parse(text) for text in node or ()]
     with open_profile(profile, passphrase_file, "uzel start") as opened:
         from uzel.core.own_nodes import remembered_nodes, remembered_roaming  # noqa: PLC0415 - help must not load it
@@ -83,9 +95,7 @@ def start(
         roaming = remembered_roaming(opened)
         log_to_stderr()
         try:
-            run_until_signal(
-                _serve(opened, nodes, roaming, api_port, PagePlan(web_port) if web else None), loop_factory()
-            )
+            run_until_signal(_serve(opened, nodes, roaming, api_port, page), loop_factory())
         except StoppedError as stopped:
             if stopped.number == signal.SIGTERM:
                 raise typer.Exit(ExitCode.DONE) from None

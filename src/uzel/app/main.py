@@ -20,6 +20,7 @@ from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.chats import chats, history, search
 from uzel.faces.cli.contacts import contact_app
 from uzel.faces.cli.core import me, status, stop
+from uzel.faces.cli.doctor import doctor
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
 from uzel.faces.cli.output import printable, say, silence_stdout
@@ -27,7 +28,8 @@ from uzel.faces.cli.page import web
 from uzel.faces.cli.profile import profile_app
 from uzel.faces.cli.running import StoppedError
 from uzel.faces.cli.send import send
-from uzel.faces.cli.strangers import invite_app, request_app
+from uzel.faces.cli.strangers import invite_app, request_app, strangers
+from uzel.faces.cli.texts import cancel, draft, export, read, retention, retry
 
 INTERRUPTED = 130
 
@@ -59,10 +61,18 @@ app.command("start", short_help="Run your messenger: online, delivering, keeping
 app.command("web", short_help="Open your running messenger's page in the browser.")(web)
 app.command("status", short_help="Show how your running messenger is.")(status)
 app.command("stop", short_help="End your running messenger.")(stop)
+app.command("doctor", short_help="Look what is wrong, and how to mend it.")(doctor)
 app.command("me", short_help="Show your number, contact link and QR code.")(me)
 app.command("chats", short_help="List your chats.")(chats)
 app.command("history", short_help="Show the texts of a chat.")(history)
 app.command("search", short_help="Find texts.")(search)
+app.command("export", short_help="Print every text of a chat, as JSON lines.")(export)
+app.command("read", short_help="Mark a chat as read.")(read)
+app.command("draft", short_help="Show or keep what is typed and not sent.")(draft)
+app.command("retention", short_help="Show or choose how long a chat is kept.")(retention)
+app.command("cancel", short_help="Take back a text that waits.")(cancel)
+app.command("retry", short_help="Queue a text again that failed.")(retry)
+app.command("strangers", short_help="Show or choose whether strangers may knock.")(strangers)
 app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
 app.command("send", short_help="Send one text and wait until it is delivered.")(send)
 app.command("demo", short_help="Watch two nodes and two people on this machine talk.")(demo)

@@ -21,6 +21,7 @@ from typing import Self
 from uzel.client import ClientSettings, WentOffline, WentOnline
 from uzel.client.base import BaseClient
 from uzel.client.events import ArrivedCall
+from uzel.client.node_check import NodeCheck, check_node
 from uzel.client.reasons import Reasons
 from uzel.core import works
 from uzel.core.acquaintance import Acquaintance
@@ -267,6 +268,11 @@ class Messenger:
     def retry_now(self) -> None:
         """Do not wait for the next attempt to log in."""
         self._client.retry_now()
+
+    async def check_nodes(self, reference: NodeReference | None = None) -> list[NodeCheck]:
+        """Look how a node is, or each of one's own, without disturbing the login."""
+        nodes = self.nodes if reference is None else (reference,)
+        return list(await asyncio.gather(*(check_node(each, self.profile.pins.node(each.address)) for each in nodes)))
 
     # -- Texts ------------------------------------------------------------------------------------------------
 

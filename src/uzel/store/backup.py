@@ -8,10 +8,11 @@ before it gets its name. Nothing is ever overwritten: not a file by a backup, no
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from uzel.errors import ProfileDamagedError, ProfileTruncatedError, WrongPassphraseError
+from uzel.errors import ProfileDamagedError, ProfileTruncatedError, StorageError, WrongPassphraseError
 from uzel.identity import derive_uin
 from uzel.store.cipher import PAGE, CipherFile, Mode
 from uzel.store.files import (
@@ -20,7 +21,9 @@ from uzel.store.files import (
     storage_errors,
     taking_place_of,
     temporary_name,
+    write_atomically,
 )
+from uzel.store.health import LAST_BACKUP
 from uzel.store.keys import derive_key, new_salt, read_salt
 from uzel.store.profile import DATABASE, LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
 from uzel.store.profile_lock import holding
@@ -44,6 +47,8 @@ def backup(profile: Profile, file: Path, secret: str) -> None:
     key = derive_key(secret, new_salt())
     with taking_place_of(file, overwrite=False) as temporary:
         profile.file.copy_to(temporary, key)
+    with suppress(StorageError):  # the backup is what counts
+        write_atomically(profile.folder / LAST_BACKUP, b"")
 
 
 def backup_stream(profile: Profile, secret: str) -> IO[bytes]:
@@ -62,6 +67,8 @@ def backup_stream(profile: Profile, secret: str) -> IO[bytes]:
     with storage_errors(temporary):
         stream = temporary.open("rb")
         temporary.unlink()
+    with suppress(StorageError):  # as above
+        write_atomically(profile.folder / LAST_BACKUP, b"")
     return stream
 
 

@@ -18,6 +18,7 @@ from uzel.faces.api import (
     events,
     routes_chats,
     routes_devices,
+    routes_nodes,
     routes_own,
     routes_people,
     routes_self,
@@ -58,6 +59,7 @@ def make_app(
         routes_people,
         routes_strangers,
         routes_devices,
+        routes_nodes,
         routes_own,
         events,
     ):

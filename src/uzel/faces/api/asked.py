@@ -30,6 +30,9 @@ MOST_NODES = 16
 MOST_ANSWERS = 16
 """Answers to one text: who has more to say sends texts of their own."""
 
+MOST_REFERENCE = 320
+"""Characters of a node: the longest name, a port, a fingerprint."""
+
 
 class Asked(BaseModel):
     """A body."""
@@ -43,6 +46,12 @@ class NewText(Asked):
     to: UinNumber
     text: Annotated[str, Field(max_length=MOST_TEXT)]
     reply: TextId | None = None
+
+
+class NodeToCheck(Asked):
+    """A node, as HOST:PORT[,FINGERPRINT]; null: each of one's own."""
+
+    node: Annotated[str, Field(min_length=1, max_length=MOST_REFERENCE)] | None = None
 
 
 class NewAnswers(Asked):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from uzel.client.node_check import NodeCheck
 from uzel.core.messenger import Messenger
 from uzel.core.works import as_news
 from uzel.faces.api.context import PageDevice
@@ -149,6 +150,68 @@ class AnsweringShown(Shown):
     """The number of the text behind which a bot answers."""
 
     after: Count
+
+
+class NodeStepShown(Shown):
+    """One step of the way to a node: `connect`, then `login`. `ms` is null when it was not come to its end."""
+
+    name: Literal["connect", "login"]
+    ok: bool
+    ms: float | None
+    detail: str
+
+
+class NodeCheckShown(Shown):
+    """How a node was found. `problem` is a sentence, null when all is well; what was not come to is null."""
+
+    node: str
+    reachable: bool
+    reason: str | None
+    problem: str | None
+    fingerprint: Print | None
+    expected: Print | None
+    key_agreement: str | None
+    tls: str | None
+    protocol: str | None
+    connect_ms: float | None
+    login_ms: float | None
+    steps: list[NodeStepShown]
+
+    @classmethod
+    def of(cls, found: NodeCheck) -> Self:
+        return cls(
+            node=str(found.node.address),
+            reachable=found.reachable,
+            reason=found.reason or None,
+            problem=found.problem or None,
+            fingerprint=None if found.fingerprint is None else str(found.fingerprint),
+            expected=None if found.expected is None else str(found.expected),
+            key_agreement=found.key_agreement,
+            tls=found.tls,
+            protocol=found.protocol,
+            connect_ms=found.connect_ms,
+            login_ms=found.login_ms,
+            steps=_steps(found),
+        )
+
+
+def _steps(found: NodeCheck) -> list[NodeStepShown]:
+    """As far as it came: the step that failed is the last, and says why."""
+    steps: list[NodeStepShown] = []
+    ways: tuple[tuple[Literal["connect", "login"], float | None], ...] = (
+        ("connect", found.connect_ms), ("login", found.login_ms),
+    )  # fmt: skip
+    for name, ms in ways:
+        steps.append(NodeStepShown(name=name, ok=ms is not None, ms=ms, detail="" if ms is not None else found.problem))
+        if ms is None:
+            break
+    return steps
+
+
+class NodeChecksShown(Shown):
+    """Each node that was looked at."""
+
+    nodes: list[NodeCheckShown]
 
 
 class CountShown(Shown):

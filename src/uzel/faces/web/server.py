@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 
 from starlette.types import ASGIApp
 
@@ -18,6 +19,7 @@ from uzel.faces.web.app import PageApp, Time, guarded
 from uzel.faces.web.files import read_files
 from uzel.faces.web.guard import Place
 from uzel.faces.web.sessions import Sessions
+from uzel.faces.web.share import Share
 
 PORT = 8940
 """Where the page is unless it is said otherwise: always the same, so that a browser finds its secret again."""
@@ -28,11 +30,14 @@ STEPS = 50
 class PageServer:
     """`start`, then `stop`, both on the messenger's loop. `time` writes times as the interface does."""
 
-    def __init__(self, sessions: Sessions, api: ASGIApp, time: Time, *, port: int | None = None) -> None:
+    def __init__(
+        self, sessions: Sessions, api: ASGIApp, time: Time, *, port: int | None = None, share: Share | None = None
+    ) -> None:
         self._sessions = sessions
         self._api = api
         self._time = time
         self._port = port
+        self._share = share
         self._served: list[Served] = []
 
     async def start(self) -> None:
@@ -43,6 +48,8 @@ class PageServer:
             port = int(sock.getsockname()[1])
             self._sessions.address = f"http://{LOOPBACK}:{port}/"
             await self._serve(Place("http", port, LOOPBACK_NAMES), sock)
+            if self._share is not None:
+                await self._serve_others(self._share)
         except BaseException:
             await self.stop()
             raise
@@ -53,8 +60,14 @@ class PageServer:
         self._sessions.end_streams()
         await asyncio.gather(*(each.stop() for each in served))
 
-    async def _serve(self, place: Place, sock: socket.socket) -> None:
-        served = Served(guarded(PageApp(self._sessions, self._api, place, read_files(), self._time), place))
+    async def _serve_others(self, share: Share) -> None:
+        sock = share.bind()
+        place = share.place(int(sock.getsockname()[1]))
+        self._sessions.shared = f"https://{place.hosts[0]}:{place.port}/"
+        await self._serve(place, sock, share.tls)
+
+    async def _serve(self, place: Place, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        served = Served(guarded(PageApp(self._sessions, self._api, place, read_files(), self._time), place), tls)
         self._served.append(served)
         await served.start(sock)
 
