@@ -47,7 +47,7 @@ export function chatList(signal, onDrawn) {
   knocks();
   const everywhere = iconButton("search", t("search.open"), () => go(`/search?q=${encodeURIComponent(input.value)}`));
   return h("section", { class: "chats", "aria-label": t("chats") },
-    h("div", { class: "search-row", role: "search" }, input, everywhere), h("div", { class: "chats-scroll" }, waiting, list, more, none));
+    h("div", { class: "search-row", role: "search", "aria-label": t("chats.filter") }, input, everywhere), h("div", { class: "chats-scroll" }, waiting, list, more, none));
 }
 
 /** Chats whose name or number holds these words. */

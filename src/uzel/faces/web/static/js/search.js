@@ -47,7 +47,7 @@ export function search({ query }, signal) {
   const within = chat ? h("p", { class: "hint" }, t("search.within"), " ", said(nameOf(store.chats.get(chat) ?? { uin: chat })), " ", h("a", { href: "#/search" }, t("search.all"))) : null;
   return {
     title: t("search"), focus: () => input.focus(),
-    node: page(pageHead(t("search")), h("div", { class: "search-box", role: "search" }, input, within), none, list, h("div", { class: "row" }, more)),
+    node: page(pageHead(t("search")), h("div", { class: "search-box", role: "search", "aria-label": t("search") }, input, within), none, list, h("div", { class: "row" }, more)),
   };
 }
 

@@ -78,7 +78,7 @@ function skip() {
 function side(signal) {
   return h("div", { class: "side" },
     h("header", { class: "side-head" },
-      h("a", { class: "brand", href: "#/", "aria-label": t("home") }, knot(30), h("span", { translate: "no" }, "Uzel")),
+      h("h1", { class: "brand-head" }, h("a", { class: "brand", href: "#/", "aria-label": t("home") }, knot(30), h("span", { translate: "no" }, "Uzel"))),
       h("nav", { "aria-label": t("nav"), class: "side-nav" },
         place("#/add", "add", t("nav.add")), place("#/me", "qr", t("nav.me")),
         requestsPlace(signal), place("#/settings", "settings", t("nav.settings")))),
