@@ -22,7 +22,7 @@ MOST_FIRST = 150_000
 SIGNS = re.compile(r"^[\W\d_]*$")
 FOUND_BY = {  # a key made from a value: what the value may be
     "state.": {"queued", "sending", "delivered", "failed", "cancelled", "received"},
-    "node.step.": {"connect", "hello", "tls", "login"},
+    "node.step.": {"connect", "login"},
     "devices.": {"local", "paired"},
     "reason.": {"not_let_in", "removed", "downgraded", "storage"},
 }

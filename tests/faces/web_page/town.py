@@ -98,6 +98,7 @@ class Window:
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("console", self._hear)
         self.page.goto(address or person.new_address())
+        self.shows("h1")
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error":

@@ -75,8 +75,7 @@ function nodeStep(next, signal) {
     const text = asked.input.value.trim();
     if (!text) return next();
     wrong.say(null);
-    const found = await asked.check();
-    if (!found?.ok) return wrong.say(t("first.node.bad"));
+    if (!await asked.check()) return wrong.say(t("first.node.bad"));
     try {
       const { nodes } = await get("/v1/nodes");
       const others = nodes.map((node) => (node.fingerprint ? `${node.address},${node.fingerprint}` : node.address));

@@ -9,20 +9,20 @@ import { code, line, said } from "./plain_text.js";
 import { note, sentence } from "./say.js";
 import { agreement } from "./status_line.js";
 
-/** A field for one node's address, with a check that is made live. `input` holds what was typed. */
+/** A field for one node's address, with a check that is made live and says whether it works. `input` holds what was typed. */
 export function nodeField(words, value = "") {
   const input = textInput({ dir: "ltr", spellcheck: "false", placeholder: "node.example:8935", value, maxlength: "400", autocapitalize: "off" });
   const result = h("div", { class: "check", "aria-live": "polite" });
   const check = async () => {
-    if (!input.value.trim()) return null;
+    if (!input.value.trim()) return false;
     fill(result, h("p", { class: "hint" }, t("node.checking")));
     try {
-      const found = await post("/v1/nodes/check", { node: input.value.trim() });
+      const [found] = (await post("/v1/nodes/check", { node: input.value.trim() })).nodes;
       fill(result, shown(found));
-      return found;
+      return found.reachable && !found.problem;
     } catch (problem) {
       fill(result, h("p", { class: "mistake" }, sentence(problem)));
-      return null;
+      return false;
     }
   };
   input.addEventListener("input", () => fill(result));
@@ -34,9 +34,9 @@ function shown(found) {
   const steps = found.steps.map((step) => h("li", { class: step.ok ? "ok" : "bad" }, icon(step.ok ? "check" : "close", 16),
     h("span", {}, has(`node.step.${step.name}`) ? t(`node.step.${step.name}`) : line(step.name, 30)),
     step.ok ? h("span", { class: "hint" }, t("node.ms", { n: Math.round(step.ms) })) : said(line(step.detail, 200), "hint")));
-  const end = found.ok
+  const end = found.reachable && !found.problem
     ? h("p", { class: "trust good" }, icon("check", 16), t("node.good"), found.key_agreement ? ` ${agreement(found.key_agreement)}` : "")
-    : h("p", { class: "mistake" }, has(`problem.${found.code}`) ? t(`problem.${found.code}`) : found.problem ? said(line(found.problem, 400)) : t("node.bad"));
+    : h("p", { class: "mistake" }, has(`problem.${found.reason}`) ? t(`problem.${found.reason}`) : found.problem ? said(line(found.problem, 400)) : t("node.bad"));
   return [h("ol", { class: "check-steps" }, steps), found.fingerprint && h("p", { class: "hint" }, t("node.key"), " ", code(found.fingerprint)), end];
 }
 
