@@ -27,12 +27,12 @@ def unhurt(window: Window) -> None:
     assert window.page.locator(MARKUP).count() == 0
 
 
-def test_texts_and_names_stay_text(two_people: tuple[Person, Person], town: Town) -> None:
-    alice, bob = two_people
+def test_texts_and_names_stay_text(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+    alice, bob, _ = neighbours
     alice.ask("PATCH", f"/contacts/{bob.uin}", {"name": HOSTILE[0]})
     for text in HOSTILE:
         bob.says(alice, text)
-    window = town.window(alice)
+    window = old_town.window(alice)
     window.shows(".chat-item")
     window.go(f"/chat/{bob.uin}")
     for text in HOSTILE:
@@ -44,18 +44,19 @@ def test_texts_and_names_stay_text(two_people: tuple[Person, Person], town: Town
     window.go("/search?q=hurt")
     window.shows(".hit mark")
     unhurt(window)
+    alice.ask("PATCH", f"/contacts/{bob.uin}", {"name": "Boris Ivanov"})
     window.close()
 
 
-def test_only_http_and_uzel_are_links_and_they_give_nothing_away(two_people: tuple[Person, Person], town: Town) -> None:
-    alice, bob = two_people
+def test_only_http_and_uzel_are_links_and_they_give_nothing_away(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+    alice, bob, _ = neighbours
     bob.says(alice, "see http://one.example/a?b=c&d, (https://two.example/x_(y)). javascript:alert(1) data:text/html,x file:///etc")
     bob.says(alice, f"uzel:{bob.uin}?name=Eve and HTTPS://THREE.example/\u202e/gpj.exe")
-    window = town.window(alice)
+    window = old_town.window(alice)
     window.shows(".chat-item")
     window.go(f"/chat/{bob.uin}")
-    window.shows(".text a")
-    links = window.page.eval_on_selector_all(".text a", "all => all.map((a) => [a.getAttribute('href'), a.target, a.rel])")
+    expect(window.page.locator(".text a", has_text="THREE")).to_be_visible()
+    links = window.page.eval_on_selector_all(".text a", "all => all.slice(-4).map((a) => [a.getAttribute('href'), a.target, a.rel])")
     safe = ["_blank", "noopener noreferrer"]
     assert links == [
         ["http://one.example/a?b=c&d", *safe],
@@ -63,29 +64,29 @@ def test_only_http_and_uzel_are_links_and_they_give_nothing_away(two_people: tup
         [f"#/add?link={quote(f'uzel:{bob.uin}?name=Eve', safe='')}", "", ""],
         ["https://three.example/", *safe],
     ]
-    window.page.locator(".text a").nth(2).click()
+    window.page.locator(".text a").nth(-2).click()
     window.shows(".found-contact")
-    assert alice.ask("GET", f"/contacts/{bob.uin}")["name"] == "Bob"
+    assert alice.ask("GET", f"/contacts/{bob.uin}")["name"] == "Boris Ivanov"
     window.close()
 
 
-def test_what_is_invisible_and_acts_is_shown(two_people: tuple[Person, Person], town: Town) -> None:
-    alice, bob = two_people
+def test_what_is_invisible_and_acts_is_shown(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+    alice, bob, _ = neighbours
     bob.says(alice, "a\u202eb\x00c\x1bd\x7fe\u2028f")
     bob.says(alice, "שלום")
-    window = town.window(alice)
+    window = old_town.window(alice)
     window.go(f"/chat/{bob.uin}")
     window.shows(".text")
     texts = window.page.locator(".text")
-    expect(texts.first).to_have_text("a\u2426b\u2400c\u241bd\u2421e\u2426f")
-    assert window.page.evaluate("getComputedStyle(document.querySelectorAll('.text')[1]).direction") == "rtl"
-    assert window.page.evaluate("getComputedStyle(document.querySelectorAll('.text')[1]).unicodeBidi") == "isolate"
+    expect(texts.nth(-2)).to_have_text("a\u2426b\u2400c\u241bd\u2421e\u2426f")
+    style = "(text) => [getComputedStyle(text).direction, getComputedStyle(text).unicodeBidi]"
+    assert texts.last.evaluate(style) == ["rtl", "isolate"]
     window.close()
 
 
-def test_a_lying_node_and_a_lying_core_stay_text(two_people: tuple[Person, Person], town: Town) -> None:
-    alice, _ = two_people
-    window = town.window(alice)
+def test_a_lying_node_and_a_lying_core_stay_text(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+    alice, _, _ = neighbours
+    window = old_town.window(alice)
     window.shows(".chat-item")
     bad = HOSTILE[0]
 

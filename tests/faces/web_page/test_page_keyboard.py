@@ -68,15 +68,15 @@ class Keyboard:
 
 
 @pytest.fixture
-def keyboard(two_people: tuple[Person, Person], town: Town) -> Keyboard:
-    alice, _ = two_people
-    window = town.window(alice)
+def keyboard(neighbours: tuple[Person, Person, int], old_town: Town) -> Keyboard:
+    alice, _, _ = neighbours
+    window = old_town.window(alice)
     window.shows(".chat-item")
     return Keyboard(window)
 
 
-def test_a_text_is_written_answered_and_found_without_a_mouse(two_people: tuple[Person, Person], keyboard: Keyboard) -> None:
-    alice, bob = two_people
+def test_a_text_is_written_answered_and_found_without_a_mouse(neighbours: tuple[Person, Person, int], keyboard: Keyboard) -> None:
+    alice, bob, _ = neighbours
     bob.says(alice, "Are you there?")
     keyboard.sees(".chat-item .badge")
     keyboard.press("Control+k")
@@ -88,12 +88,12 @@ def test_a_text_is_written_answered_and_found_without_a_mouse(two_people: tuple[
     keyboard.press("Shift+Enter")
     keyboard.type("here")
     keyboard.press("Enter")
-    keyboard.sees(".msg.mine.delivered")
+    keyboard.sees(".row-of-log:last-child .msg.mine.delivered")
     assert bob.ask("GET", f"/chats/{alice.uin}/texts")["texts"][-1]["text"] == "I am\nhere"
     keyboard.press("ArrowUp")
-    keyboard.focused(".msg.mine .more")
+    keyboard.focused(".row-of-log:last-child .msg.mine .more")
     keyboard.press("ArrowUp")
-    keyboard.focused(".msg.theirs .more")
+    keyboard.focused(".row-of-log:nth-last-child(2) .msg.theirs .more")
     keyboard.press("Enter")
     keyboard.focused(".menu [role=menuitem]")
     keyboard.press("Enter")
@@ -101,7 +101,7 @@ def test_a_text_is_written_answered_and_found_without_a_mouse(two_people: tuple[
     keyboard.sees(".reply")
     keyboard.type("That is my answer")
     keyboard.press("Enter")
-    keyboard.sees(".msg.mine .quote")
+    keyboard.sees(".row-of-log:last-child .msg.mine .quote")
     keyboard.press("Escape")
     keyboard.sees(".home")
     keyboard.press("/")
@@ -115,7 +115,7 @@ def test_a_text_is_written_answered_and_found_without_a_mouse(two_people: tuple[
 
 
 def test_every_place_is_reached_and_left_by_tab(keyboard: Keyboard) -> None:
-    places = [("#/add", "textarea.wide-input"), ("#/me", ".copyable"), ("#/requests", ".empty"), ("#/settings", ".page select")]
+    places = [("#/add", "textarea.wide-input"), ("#/me", ".copyable"), ("#/requests", ".request"), ("#/settings", ".page select")]
     for href, shown in places:
         keyboard.tab_to(f".side-nav a[href='{href}']")
         keyboard.press("Enter")
