@@ -33,7 +33,8 @@ class Served:
             uvicorn.Config(
                 app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
                 log_level="critical", proxy_headers=False,
-                server_header=False, date_header=False, timeout_keep_alive=QUIET, timeout_graceful_shutdown=GOODBYE, backlog=BACKLOG,
+                server_header=False, date_header=False, timeout_keep_alive=QUIET, timeout_graceful_shutdown=GOODBYE,
+                backlog=BACKLOG,
                 ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )  # fmt: skip
@@ -80,7 +81,7 @@ class _Server(uvicorn.Server):
 
 
 def bind_loopback(port: int, option: str) -> socket.socket:
-    """A listening socket on that loopback port; 0 picks one. Raises `ConfigError`, which names the option that said so."""
+    """A listening socket on that loopback port; 0 picks one. Raises `ConfigError`, which names that option."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks at that for no-delay
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
