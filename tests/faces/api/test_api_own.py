@@ -52,7 +52,6 @@ def test_a_passphrase_is_set_changed_and_removed_while_texts_go_on(tmp_path: Pat
             await alice.settled(await alice.says(bob, "between"))
             for wrong in (None, "wrong"):
                 problem(await a.post(path, json={"new": "x" * 20, "current": wrong}), 422, "wrong_passphrase")
-            problem(await a.post(path, json={"new": " \n", "current": "correct horse"}), 422, "bad_passphrase")
             good(await a.post(path, json={"new": "battery staple", "current": "correct horse"}), 204)
             await alice.stop()
             with pytest.raises(WrongPassphraseError):
@@ -117,7 +116,7 @@ def test_nodes_are_changed_while_it_runs(tmp_path: Path) -> None:
             await alice.settled(await alice.says(bob, "two"))
             assert await bob.heard(alice) == ["one", "two"]
             assert good(await a.get("/nodes"))["roaming"] is True
-            for nodes in ([], ["nowhere"], ["a:1"] * 17):
+            for nodes in ([], ["nowhere:0"], ["a:1"] * 17):
                 assert (await a.put("/nodes", json={"nodes": nodes})).status_code == 422
 
     run(story)
@@ -167,9 +166,9 @@ def test_pictures_of_qr_codes_are_read(tmp_path: Path) -> None:
             assert good(await a.post("/qr/read", content=pixels, params=size)) == {"texts": [link]}
             assert good(await a.post("/qr/read", content=bytes(len(pixels)), params=size)) == {"texts": []}
             for body in (pixels[:-1], pixels + b"x", b""):
-                problem(await a.post("/qr/read", content=body, params=size), 422, "bad_request")
+                problem(await a.post("/qr/read", content=body, params=size), 422, "picture")
             huge = {"width": "1025", "height": "1024"}
-            problem(await a.post("/qr/read", content=bytes(1025 * 1024), params=huge), 422, "bad_request")
+            problem(await a.post("/qr/read", content=bytes(1025 * 1024), params=huge), 422, "picture")
             problem(await a.post("/qr/read", content=b"x", params={"width": "0", "height": "1"}), 422, "bad_request")
 
     run(story)
