@@ -454,6 +454,12 @@ class NoPageError(UzelError):
     reason = "no_page"
 
 
+class PictureError(UzelError):
+    """That picture cannot be read. Make it smaller, or check its width and height."""
+
+    reason = "picture"
+
+
 class NoTextError(UzelError):
     """There is no such text. It was deleted, perhaps, or has a new number since it was tried again."""
 

@@ -1,7 +1,6 @@
 """`uzel start`: the core of a profile, in the foreground, with its local interface.
 
-Only here do the core and its faces meet. The profile is held from before the first connection until after the last.
-Counterparts: `uzel.core.messenger`; `uzel.faces.api`, through which everything else reaches it.
+The profile is held from before the first connection until after the last. Counterpart: `core_process`, what runs.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from uzel.app.core_page import CorePage, PagePlan
+from uzel.app.core_page import PagePlan
 from uzel.errors import ExitCode
 from uzel.faces.cli.options import NodeOption, ProfileOption
 from uzel.faces.cli.output import json_line, put
@@ -24,11 +23,8 @@ from uzel.names import NodeReference
 from uzel.store.admin_socket import API_SOCKET
 
 if TYPE_CHECKING:  # help must not load cryptography
-    from uzel.faces.web import Sessions
+    from uzel.app.core_process import RunningCore
     from uzel.store.profile import Profile
-
-GOODBYE = 2.0
-"""Seconds in which conversations may close in order."""
 
 
 def start(
@@ -106,32 +102,14 @@ async def _serve(
     profile: Profile, nodes: Sequence[NodeReference], roaming: bool, port: int | None, planned: PagePlan | None
 ) -> None:
     """Until cancelled, or until a program asks the core to end."""
-    import asyncio  # noqa: PLC0415 - help must not load it
+    from uzel.app.core_process import running_core  # noqa: PLC0415 - help must not load it
 
-    from uzel.client import ClientSettings  # noqa: PLC0415
-    from uzel.core.messenger import Messenger  # noqa: PLC0415
-    from uzel.faces.api import ApiServer  # noqa: PLC0415
-
-    asked = asyncio.Event()
-    messenger = Messenger(profile, nodes, client=ClientSettings(roaming=roaming))
-    await messenger.__aenter__()
-    page = None if planned is None else CorePage(messenger, planned, asked.set)
-    sessions = None if page is None else page.sessions
-    server = ApiServer(messenger, profile.folder, port=port, stop=asked.set, page=sessions)
-    try:
-        if page is not None:
-            await page.start()
-        await server.start()
-        put(json_line(_ready(profile, server.url, sessions)))
-        await asked.wait()
-    finally:
-        if page is not None:
-            await page.stop()
-        await server.stop()
-        await messenger.close(GOODBYE)
+    async with running_core(profile, nodes, roaming=roaming, port=port, plan=planned) as core:
+        put(json_line(_ready(profile, core)))
+        await core.asked_to_end.wait()
 
 
-def _ready(profile: Profile, url: str | None, sessions: Sessions | None) -> dict[str, object]:
+def _ready(profile: Profile, core: RunningCore) -> dict[str, object]:
     socket = str(Path(profile.folder).absolute() / API_SOCKET)
-    page = None if sessions is None else sessions.new_address().value
-    return {"event": "ready", "uin": int(profile.identity.uin), "socket": socket, "api": url, "page": page}
+    page = None if core.page is None else core.page.new_address().value
+    return {"event": "ready", "uin": int(profile.identity.uin), "socket": socket, "api": core.url, "page": page}

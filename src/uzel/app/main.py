@@ -16,6 +16,7 @@ import typer
 from uzel.app.core_command import start
 from uzel.app.demo_command import demo
 from uzel.app.node_command import node_app
+from uzel.app.run_command import run as run_everything
 from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.chats import chats, history, search
 from uzel.faces.cli.contacts import contact_app
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="""\b
+    uzel run                                           try it: your messenger, and Echo to talk with
     uzel demo                                          watch two people talk through two nodes
     uzel identity new --profile alice                  make a number and a key
     uzel profile backup alice.uzel --profile alice     back it up
@@ -57,6 +59,7 @@ app.add_typer(contact_app, name="contact", short_help="The people whom you know.
 app.add_typer(request_app, name="request", short_help="Strangers who want to be let in.")
 app.add_typer(invite_app, name="invite", short_help="Contact links that let people in.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
+app.command("run", short_help="Try Uzel: a private node, your messenger, Echo, and the page.")(run_everything)
 app.command("start", short_help="Run your messenger: online, delivering, keeping what comes.")(start)
 app.command("web", short_help="Open your running messenger's page in the browser.")(web)
 app.command("status", short_help="Show how your running messenger is.")(status)

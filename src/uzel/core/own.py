@@ -16,7 +16,7 @@ from typing import IO, Annotated, Any, Literal
 import msgspec
 
 from uzel.core.ledger import NAME, Ledger, wall_ms
-from uzel.errors import WrongPassphraseError
+from uzel.errors import BadPassphraseError, WrongPassphraseError
 from uzel.names import check_contact_name
 from uzel.store.backup import backup_stream, new_recovery_code
 from uzel.store.keys import check_passphrase, derive_key
@@ -119,7 +119,10 @@ class Own:
 
     async def _prove(self, passphrase: str) -> None:
         key = self._profile.file.key
-        given = await asyncio.to_thread(derive_key, passphrase, key.salt)
+        try:
+            given = await asyncio.to_thread(derive_key, passphrase, key.salt)
+        except BadPassphraseError as error:
+            raise WrongPassphraseError(error.detail) from None
         if not hmac.compare_digest(given.raw, key.raw):
             raise WrongPassphraseError(str(self._profile.folder))
 

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from uzel.core.messenger import Messenger
 from uzel.core.own import Preferences
-from uzel.errors import RequestRefusedError
+from uzel.errors import PictureError
 from uzel.faces.api.asked import BackupSecret, NewNodes, NewPassphrase, ProfileChange, ReadLink
 from uzel.faces.api.context import Core
 from uzel.faces.api.kinds import Pixels, time_or_none
@@ -107,7 +107,7 @@ async def read_qr(request: Request, width: Pixels, height: Pixels) -> QrTextsSho
     """What the QR codes of a picture say: grey pixels, one byte each, row by row, at most 1 MiB."""
     pixels = await request.body()
     if len(pixels) != width * height or len(pixels) > MOST_PICTURE:
-        raise RequestRefusedError(f"a picture has width times height bytes, at most {MOST_PICTURE}")
+        raise PictureError(f"a picture has width times height bytes, at most {MOST_PICTURE}")
     return QrTextsShown(texts=await run_in_threadpool(_codes, pixels, width, height))
 
 

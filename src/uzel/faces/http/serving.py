@@ -19,6 +19,8 @@ from uzel.errors import ConfigError
 LOOPBACK = "127.0.0.1"
 GOODBYE = 2
 """Seconds in which answers may end."""
+BACKLOG = 256
+"""Connections that the kernel holds for us."""
 QUIET = 75
 """Seconds that a connection without a request is kept."""
 
@@ -32,6 +34,7 @@ class Served:
                 app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
                 log_level="critical", proxy_headers=False,
                 server_header=False, date_header=False, timeout_keep_alive=QUIET, timeout_graceful_shutdown=GOODBYE,
+                backlog=BACKLOG,
                 ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )  # fmt: skip
@@ -78,11 +81,12 @@ class _Server(uvicorn.Server):
 
 
 def bind_loopback(port: int, option: str) -> socket.socket:
-    """A bound socket on that loopback port; 0 picks one. Raises `ConfigError`, which names the option that said so."""
+    """A listening socket on that loopback port; 0 picks one. Raises `ConfigError`, which names that option."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks at that for no-delay
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((LOOPBACK, port))
+        sock.listen(BACKLOG)  # until somebody listens others could bind it, too
     except (OSError, OverflowError) as error:
         sock.close()
         raise ConfigError(f"{option} {port}: {getattr(error, 'strerror', None) or error}") from None

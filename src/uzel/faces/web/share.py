@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from uzel.errors import ConfigError, ProfileError
+from uzel.faces.http.serving import BACKLOG
 from uzel.faces.web.guard import Place
 from uzel.names import split_host_port
 from uzel.store.files import read_private, read_start
@@ -62,13 +63,14 @@ class Share:
         return cls(host, port, _context(certificate, key), names)
 
     def bind(self) -> socket.socket:
-        """A bound socket. Raises `ConfigError` when that cannot be."""
+        """A listening socket. Raises `ConfigError` when that cannot be."""
         try:
             family, kind, _, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
             sock = socket.socket(family, kind, socket.IPPROTO_TCP)  # asyncio looks at that for no-delay
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind(address)
+                sock.listen(BACKLOG)
             except OSError:
                 sock.close()
                 raise

@@ -9,6 +9,7 @@ import { apply, remembered } from "./looks.js";
 import { notices } from "./notices.js";
 import { empty } from "./parts.js";
 import { route } from "./router.js";
+import { note } from "./say.js";
 import { lower, raise, roomy } from "./shell.js";
 import { signIn, signInPage } from "./sign_in.js";
 import { close, on, open, store } from "./store.js";
@@ -47,6 +48,7 @@ async function begin() {
   await apply();
   notices(noticing.signal);
   on("preferences", apply, noticing.signal);
+  on("device", (device) => device.change === "address_reused" && note(t("devices.reused"), { bad: true }), noticing.signal);
   if (store.profile.set_up) raise();
   else (await import("./first_run.js")).firstRun(raise);
 }

@@ -1,7 +1,7 @@
 // What the page knows of the core, kept true by the live events. Views read it and ask to be told of changes.
 //
 // Kinds of news: `chats` (the list, or a line of it), `text`, `state`, `removed`, `read`, `draft`, `contact`,
-// `deleted` (a chat's texts), `requests`, `presence`, `link` (page to core), `preferences`, `profile`, and `anew`
+// `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `preferences`, `profile`, and `anew`
 // (everything was fetched again, since something was missed).
 
 import { get, patch, put } from "./api.js";
@@ -120,6 +120,7 @@ const TAKE = {
     tell("contact", change);
   },
   request: () => refreshRequests(),
+  device: (change) => tell("device", change),
   presence(presence) {
     Object.assign(store.status, presence);
     tell("presence");
