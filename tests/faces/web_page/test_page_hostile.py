@@ -48,15 +48,22 @@ def test_texts_and_names_stay_text(neighbours: tuple[Person, Person, int], old_t
     window.close()
 
 
-def test_only_http_and_uzel_are_links_and_they_give_nothing_away(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+def test_only_http_and_uzel_are_links_and_they_give_nothing_away(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
     alice, bob, _ = neighbours
-    bob.says(alice, "see http://one.example/a?b=c&d, (https://two.example/x_(y)). javascript:alert(1) data:text/html,x file:///etc")
+    bob.says(
+        alice,
+        "see http://one.example/a?b=c&d, (https://two.example/x_(y)). javascript:alert(1) data:text/html,x file:///etc",
+    )
     bob.says(alice, f"uzel:{bob.uin}?name=Eve and HTTPS://THREE.example/\u202e/gpj.exe")
     window = old_town.window(alice)
     window.shows(".chat-item")
     window.go(f"/chat/{bob.uin}")
     expect(window.page.locator(".text a", has_text="THREE")).to_be_visible()
-    links = window.page.eval_on_selector_all(".text a", "all => all.slice(-4).map((a) => [a.getAttribute('href'), a.target, a.rel])")
+    links = window.page.eval_on_selector_all(
+        ".text a", "all => all.slice(-4).map((a) => [a.getAttribute('href'), a.target, a.rel])"
+    )
     safe = ["_blank", "noopener noreferrer"]
     assert links == [
         ["http://one.example/a?b=c&d", *safe],
@@ -92,7 +99,15 @@ def test_a_lying_node_and_a_lying_core_stay_text(neighbours: tuple[Person, Perso
 
     def node(route: Route) -> None:
         step = {"name": "connect", "ok": False, "ms": None, "detail": bad}
-        found = {"node": bad, "reachable": False, "reason": bad, "problem": bad, "fingerprint": bad, "key_agreement": bad, "steps": [step]}
+        found = {
+            "node": bad,
+            "reachable": False,
+            "reason": bad,
+            "problem": bad,
+            "fingerprint": bad,
+            "key_agreement": bad,
+            "steps": [step],
+        }
         route.fulfill(status=200, content_type="application/json", body=json.dumps({"nodes": [found]}))
 
     def core(route: Route) -> None:

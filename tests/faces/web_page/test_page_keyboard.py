@@ -53,7 +53,8 @@ class Keyboard:
                     if (!at || at === document.body) return true;
                     const style = getComputedStyle(at);
                     const around = at.closest('.composer-row');
-                    const seen = style.outlineStyle !== 'none' || (around && getComputedStyle(around).boxShadow !== 'none');
+                    const ringed = around && getComputedStyle(around).boxShadow !== 'none';
+                    const seen = style.outlineStyle !== 'none' || ringed;
                     const box = at.getBoundingClientRect();
                     return seen && box.width > 0 && box.bottom > 0 && box.top < innerHeight;
                 }"""
@@ -75,7 +76,9 @@ def keyboard(neighbours: tuple[Person, Person, int], old_town: Town) -> Keyboard
     return Keyboard(window)
 
 
-def test_a_text_is_written_answered_and_found_without_a_mouse(neighbours: tuple[Person, Person, int], keyboard: Keyboard) -> None:
+def test_a_text_is_written_answered_and_found_without_a_mouse(
+    neighbours: tuple[Person, Person, int], keyboard: Keyboard
+) -> None:
     alice, bob, _ = neighbours
     bob.says(alice, "Are you there?")
     keyboard.sees(".chat-item .badge")
@@ -115,7 +118,12 @@ def test_a_text_is_written_answered_and_found_without_a_mouse(neighbours: tuple[
 
 
 def test_every_place_is_reached_and_left_by_tab(keyboard: Keyboard) -> None:
-    places = [("#/add", "textarea.wide-input"), ("#/me", ".copyable"), ("#/requests", ".request"), ("#/settings", ".page select")]
+    places = [
+        ("#/add", "textarea.wide-input"),
+        ("#/me", ".copyable"),
+        ("#/requests", ".request"),
+        ("#/settings", ".page select"),
+    ]
     for href, shown in places:
         keyboard.tab_to(f".side-nav a[href='{href}']")
         keyboard.press("Enter")

@@ -93,7 +93,8 @@ def test_what_one_looks_at_stays_where_it_is(long_chat: Window) -> None:
             const log = document.querySelector('.log');
             log.scrollTop = 400;
             const top = log.getBoundingClientRect().top;
-            const seen = [...document.querySelectorAll('.row-of-log')].find((row) => row.getBoundingClientRect().bottom > top + 50);
+            const rows = [...document.querySelectorAll('.row-of-log')];
+            const seen = rows.find((row) => row.getBoundingClientRect().bottom > top + 50);
             window.watched = seen.dataset.number;
             window.at = seen.querySelector('article').getBoundingClientRect().top;
             return document.querySelector('.row-of-log').dataset.number;
@@ -101,7 +102,10 @@ def test_what_one_looks_at_stays_where_it_is(long_chat: Window) -> None:
     )
     expect(page.locator(".row-of-log").first).not_to_have_attribute("data-number", first)
     moved = page.evaluate(
-        "() => Math.abs(document.querySelector(`[data-number='${window.watched}'] article`).getBoundingClientRect().top - window.at)"
+        """() => {
+            const article = document.querySelector(`[data-number='${window.watched}'] article`);
+            return Math.abs(article.getBoundingClientRect().top - window.at);
+        }"""
     )
     assert moved < 2
     assert page.evaluate("window.moved") < 0.02
@@ -119,7 +123,9 @@ def test_a_place_far_back_is_shown_with_what_is_around_it(long_chat: Window) -> 
     window.close()
 
 
-def test_new_texts_are_counted_while_one_reads_elsewhere(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+def test_new_texts_are_counted_while_one_reads_elsewhere(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
     alice, bob, _ = neighbours
     for index in range(12):
         alice.says(bob, f"line {index}\n" * 10)

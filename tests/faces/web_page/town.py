@@ -91,7 +91,12 @@ class Window:
         self.person = person
         self.trouble: list[str] = []
         self.expected: list[str] = []
-        chosen = {"locale": "en-GB", "timezone_id": "Europe/Berlin", "viewport": {"width": 1280, "height": 800}, **options}
+        chosen = {
+            "locale": "en-GB",
+            "timezone_id": "Europe/Berlin",
+            "viewport": {"width": 1280, "height": 800},
+            **options,
+        }
         self.context = browser.new_context(**chosen)
         self.context.set_default_timeout(PATIENCE)
         self.page: Page = self.context.new_page()
