@@ -43,7 +43,7 @@ def furnish(alice: Person, bob: Person, carol: Person) -> int:
     alice.knows(bob, "Boris Ivanov")
     bob.knows(alice)
     alice.says(bob, "Hi Boris! Did the new node come up?")
-    answer = bob.says(alice, "Yes, this morning. It takes 40 MB, and nobody noticed the move 🙂")
+    answer = bob.says(alice, "Yes, this morning. It takes 40 MB, and nobody noticed the move")
     bob.says(alice, "The doctor is happy with it too: https://uzel.example/doctor?node=2")
     alice.says(bob, "Very good. Shall we compare safety numbers tonight?", answer["id"])
     bob.says(alice, "Gladly. At eight?\nI shall have tea ready, and the long list of what is still to be moved.")

@@ -9,7 +9,6 @@ import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { button } from "./parts.js";
 import { code } from "./plain_text.js";
-import { doing } from "./say.js";
 
 export function keyChanged(contact) {
   return h("section", { class: "banner stop", role: "alert", "aria-label": t("stopped") }, icon("alert", 24),
@@ -21,10 +20,10 @@ function compare(contact) {
   const asked = h("input", { type: "checkbox", onchange: () => {
     take.disabled = !asked.checked;
   } });
-  const take = button(t("stopped.accept"), doing(async () => {
+  const take = button(t("stopped.accept"), async () => {
     await post(`/v1/contacts/${contact.uin}/accept-key`, { fingerprint: contact.stopped });
     dialog.close();
-  }), { kind: "danger" });
+  }, { kind: "danger" });
   take.disabled = true;
   const name = nameOf(contact);
   const dialog = open(t("stopped.title", { name }), [

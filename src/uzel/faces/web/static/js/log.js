@@ -12,7 +12,7 @@ import { complain } from "./say.js";
 import { on } from "./store.js";
 import { clock } from "./time.js";
 
-const PAGE = 60;
+const PAGE = 40;
 const MOST = 180;
 const NEAR = 700;
 const AT_END = 48;

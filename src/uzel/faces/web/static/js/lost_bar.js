@@ -12,8 +12,8 @@ import { on, store } from "./store.js";
 const GRACE = 1200;
 
 export function lostBar(signal) {
-  const words = h("span", {});
-  const bar = h("div", { class: "lost-bar", hidden: true }, icon("alert", 18), words, button(t("lost.retry"), retry, { kind: "small" }));
+  const words = h("span", { id: "lost-words" });
+  const bar = h("section", { class: "lost-bar", hidden: true, "aria-labelledby": "lost-words" }, icon("alert", 18), words, button(t("lost.retry"), retry, { kind: "small" }));
   let since = 0;
   let told = "";
   const draw = () => {

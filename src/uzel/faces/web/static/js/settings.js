@@ -18,11 +18,19 @@ import { complain, note } from "./say.js";
 import { raise } from "./shell.js";
 import { prefer, store } from "./store.js";
 
+let changed = "";
+
+/** What was changed keeps the focus when the page is put up anew. */
+function focused(main) {
+  (main.querySelector(`[data-what="${changed}"]`) ?? main.querySelector("h1")).focus({ preventScroll: true });
+  changed = "";
+}
+
 /** The view of /settings. */
 export function settings(_, signal) {
   const saved = () => note(t("saved"));
   return {
-    title: t("nav.settings"),
+    title: t("nav.settings"), focus: focused,
     node: page(pageHead(t("nav.settings")),
       section(t("settings.looks"), looks()),
       section(t("settings.notify"), notifications()),
@@ -46,9 +54,8 @@ function looks() {
       complain(problem);
     }
     await apply();
-    const kept = Object.keys(what)[0];
+    [changed] = Object.keys(what);
     raise();
-    document.querySelector(`select[data-what="${kept}"]`)?.focus();
   };
   const languages = choice([["auto", t("language.auto")], ["en", "English"], ["ru", "Русский"]], now.language, (language) => change({ language }));
   const themes = choice([["auto", t("theme.auto")], ["light", t("theme.light")], ["dark", t("theme.dark")]], now.theme, (theme) => change({ theme }));

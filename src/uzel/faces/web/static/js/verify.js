@@ -7,7 +7,7 @@ import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { button } from "./parts.js";
-import { doing, note } from "./say.js";
+import { note } from "./say.js";
 
 /** The number in groups, as both read it aloud. */
 export const groups = (number) => h("div", { class: "safety", dir: "ltr", translate: "no" },
@@ -25,12 +25,12 @@ export function trustCard(contact, onChange) {
 
 function compare(contact, onChange) {
   const name = nameOf(contact);
-  const same = doing(async () => {
+  const same = async () => {
     await post(`/v1/contacts/${contact.uin}/verify`, { safety_number: contact.safety_number });
     dialog.close();
     note(t("verify.done", { name }));
     onChange();
-  });
+  };
   const differs = () => {
     dialog.close();
     open(t("verify.differs"), [h("p", {}, t("verify.differs.do", { name }))]);
