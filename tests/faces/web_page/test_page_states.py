@@ -1,4 +1,4 @@
-"""What the page shows when something is not as usual: another key, a core that is gone; and what several windows share."""
+"""What the page shows when something is not as usual (another key, a core that is gone), and what windows share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from faces.web_page.test_page_views import faults
 from faces.web_page.town import Person, Town
@@ -31,6 +31,11 @@ def stopped(folder: Path) -> None:
             tables.pins.pin_peer(FRIEND.uin, FRIEND.fingerprint, verified=True)
             tables.people.stop(FRIEND.uin, OTHER.fingerprint)
             tables.texts.receive(FRIEND.uin, FRIEND.fingerprint, b"1" * 16, "Hello", None, now, now)
+
+
+def a_file(name: str, content: bytes) -> FilePayload:
+    kind = "image/png" if name.endswith(".png") else "text/plain"
+    return FilePayload(name=name, mimeType=kind, buffer=content)
 
 
 def test_another_key_stops_everything_until_one_asked(town: Town) -> None:
@@ -107,15 +112,14 @@ def test_a_code_is_read_from_an_image_and_a_file_becomes_text(
     window.shows("textarea.wide-input")
     drawn = io.BytesIO()
     segno.make_qr(bob.link).save(drawn, kind="png", scale=6)
-    image = {"name": "code.png", "mimeType": "image/png", "buffer": drawn.getvalue()}
-    window.page.locator(".page input[type=file]").set_input_files([image])
+    window.page.locator(".page input[type=file]").set_input_files(a_file("code.png", drawn.getvalue()))
     expect(window.page.locator(".wide-input")).to_have_value(bob.link)
     expect(window.page.locator(".found-contact")).to_contain_text(str(bob.uin))
     window.go(f"/chat/{bob.uin}")
     files = window.page.locator(".composer input[type=file]")
-    files.set_input_files([{"name": "list.txt", "mimeType": "text/plain", "buffer": "один\nдва".encode()}])
+    files.set_input_files(a_file("list.txt", "один\nдва".encode()))
     expect(window.page.locator(".composer-input")).to_have_value("один\nдва")
-    files.set_input_files([{"name": "photo.bin", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"}])
+    files.set_input_files(a_file("photo.bin", b"\xff\xfe\x00"))
     expect(window.page.locator(".composer .mistake")).to_contain_text("photo.bin is not a text file")
     window.page.locator(".composer-input").fill("")
     window.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -107,7 +108,9 @@ def test_modules_are_small_and_say_what_they_are() -> None:
         assert len(lines) <= 400, file.name
 
 
-def test_the_first_look_is_light(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+def test_the_first_look_is_light(
+    neighbours: tuple[Person, Person, int], old_town: Town, record_property: Callable[[str, object], None]
+) -> None:
     alice, bob, _ = neighbours
     window = old_town.window(alice)
     fetched: set[str] = set()
@@ -120,6 +123,7 @@ def test_the_first_look_is_light(neighbours: tuple[Person, Person, int], old_tow
         path: (STATIC / path.removeprefix("/static/")).stat().st_size for path in fetched if path.startswith("/static/")
     }
     assert len(static) > 20
+    record_property("summary", f"the first look fetches {sum(static.values()):,} bytes")
     assert sum(static.values()) + (STATIC / "index.html").stat().st_size <= MOST_FIRST
     window.close()
 
