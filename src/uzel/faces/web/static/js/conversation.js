@@ -95,7 +95,7 @@ const link = (href, sign, words, name = "icon-button") => h("a", { href, class: 
 function trust(who, contact) {
   if (!contact) return null;
   if (who.stopped) return h("span", { class: "trust bad" }, icon("alert", 14), t("stopped"));
-  const lock = who.connected && contact.key_agreement ? h("span", { class: "trust", title: contact.key_agreement }, icon("lock", 14), agreement(contact.key_agreement)) : null;
+  const lock = who.connected && contact.key_agreement ? h("span", { class: "trust lock", title: contact.key_agreement }, icon("lock", 14), agreement(contact.key_agreement)) : null;
   return [who.verified
     ? h("span", { class: "trust good" }, icon("shield", 14), t("verified"))
     : h("span", { class: "trust unsure" }, icon("unsure", 14), t("unverified")), lock];
