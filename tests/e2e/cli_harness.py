@@ -26,7 +26,8 @@ UZEL = (str(Path(sys.executable).with_name("uzel")),)
 
 def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours, without what `uzel` itself would read from it, and with what was given."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("UZEL_")} | dict(given or {})
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("UZEL_")}
+    return {**kept, "XDG_CONFIG_HOME": "/nonexistent", **(given or {})}
 
 
 def uzel(
