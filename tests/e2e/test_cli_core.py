@@ -92,7 +92,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, known_identities: Path) -> It
 
 def test_a_core_starts_says_where_and_is_stopped(node: str, alice: Person) -> None:
     with alice.start("--node", node, "--api-port", 0) as core:
-        assert list(core.ready) == ["event", "uin", "socket", "api"]
+        assert list(core.ready) == ["event", "uin", "socket", "api", "page"]
         assert (core.ready["event"], core.ready["uin"]) == ("ready", alice.uin)
         path = Path(core.ready["socket"])
         assert path == alice.folder / "api.sock"
