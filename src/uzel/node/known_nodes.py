@@ -9,6 +9,7 @@ Counterpart: the node lists of others.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class KnownNode:
 
     `giver` told it (None: configured, or remembered from before); `ranges` are those it may be dialled in;
     `reached` is the range it was met in. `answered` is in Unix seconds when it comes from the store, else None.
+    `took` is how many seconds the last dial took that succeeded.
     """
 
     address: NodeAddress
@@ -50,6 +52,7 @@ class KnownNode:
     last_error: Reason | None = None
     retry_at: float = 0.0
     answered: float | None = None
+    took: float = math.inf
 
 
 class KnownNodes:
@@ -91,6 +94,10 @@ class KnownNodes:
         found = list(self._by_node.get(node, ()))
         best = best_address(found)
         return found if best is None else [best, *(address for address in found if address != best)]
+
+    def distance(self, node: Fingerprint) -> float:
+        """Seconds that it took to dial this node, when last it was; infinite when it never was."""
+        return min((known.took for known in self._by_node.get(node, {}).values()), default=math.inf)
 
     def address_to_tell(self, node: Fingerprint, asker: Range | None) -> NodeAddress | None:
         """Where the node is, for somebody in this range."""
