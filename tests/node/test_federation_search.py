@@ -257,6 +257,23 @@ def test_or_at_once_when_nobody_is_there() -> None:
     assert node.told.dialled == [far[1].address, far[2].address]
 
 
+def test_or_when_what_it_told_does_not_hold() -> None:
+    """It has not heard yet that the user moved; another one has."""
+    world, node, far = far_holders(0.3, 0.1, 0.2)
+    link = answer_first(world).link
+    left = world.peer()
+    link.say(FoundInCache(B, left.told))
+    world.wait(2)
+    assert len(far) == 3
+    assert node.told.dialled == [far[1].address, left.address]
+    left.link.say(NoConversation(A, B))
+    assert node.told.dialled[2:] == [far[0].address, far[2].address]
+    told = answer_first(world).link
+    assert Search(B) in told.take()
+    told.say(FoundHere(B))
+    assert CallRequest(A, B) in told.take()
+
+
 def test_when_nobody_knows_how_far_they_are_two_are_dialled() -> None:
     _, node, far = far_holders(math.inf, math.inf, math.inf)
     assert node.told.dialled == [far[0].address, far[1].address]

@@ -140,7 +140,7 @@ class Finder:
             search.waiting[call] = None
             self._context.timers.set(("finder", "over", uin), now + self._settings.search)
             if everyone:
-                self._ask_everyone(search, now)
+                self._ask_the_rest(search, now)
             else:
                 self._ask_hint_nodes(search, now)
             search.starting = False
@@ -148,7 +148,9 @@ class Finder:
             return True
         search.waiting[call] = None
         if everyone and not search.everyone:
-            self._ask_everyone(search, now)
+            search.starting = True
+            self._ask_the_rest(search, now)
+            search.starting = False
         for candidate in list(search.found):
             self._seeker.found(call, candidate, now)
         self._end_if_done(search, now)
@@ -353,6 +355,17 @@ class Finder:
             self._end_if_done(search, later)
 
         self._links.dialler.reach(node, None, now, reached)
+
+    def _ask_the_rest(self, search: _Search, now: float) -> None:
+        """What was found did not hold: everyone is asked (D20), and the hint nodes that need not be dialled before."""
+        search.good = False
+        self._ask_everyone(search, now)
+        asked = {*search.without, *search.asked.values(), self._context.own}
+        hint_nodes = self._links.known.ring.hint_nodes(search.uin)
+        search.far = [node for node in hint_nodes if node not in asked and self._links.newest(node) is None]
+        if search.far:
+            self._context.timers.set(("finder", "hint dials", search.uin), now + self._settings.hint_dial)
+            self._dial_next(search, HINT_NODES, now)
 
     def _everyone_soon(self, search: _Search, now: float) -> None:
         """From the first A5 on, the hint nodes are alone with the question for a moment."""

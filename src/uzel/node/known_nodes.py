@@ -22,6 +22,8 @@ from uzel.session.ring import Ring, best_address
 from uzel.wire import Address
 
 EVERY_RANGE = frozenset({Range.LOOPBACK, Range.LINK_LOCAL, Range.PRIVATE, Range.PUBLIC})
+ONE_RANGE = {each: frozenset({each}) for each in Range}
+"""Shared by the many addresses that may be dialled in one range only."""
 MOST_OWN = 256
 """Own addresses that are remembered."""
 MOST_GIVERS = 128
@@ -124,8 +126,7 @@ class KnownNodes:
             if self._learned >= self._settings.learned:
                 return
             # a name may point elsewhere now: it must not lead inside
-            ranges = frozenset({range_of(address.host) or Range.PUBLIC})
-            known = self._nodes[address] = KnownNode(address, ranges)
+            known = self._nodes[address] = KnownNode(address, ONE_RANGE[range_of(address.host) or Range.PUBLIC])
             self._learned += 1
         known.answered = answered
         known.reached = known.reached or range_of(address.host)
@@ -150,8 +151,10 @@ class KnownNodes:
             return True
         if not self._has_room(giver, first=first):
             return False
-        ranges = {found} if found is not None else {Range.PUBLIC, giver_range} - {None, Range.NOWHERE}
-        self._nodes[address] = KnownNode(address, frozenset(each for each in ranges if each), giver=giver)
+        ranges = ONE_RANGE[found or Range.PUBLIC]
+        if found is None and giver_range not in {None, Range.NOWHERE, Range.PUBLIC}:
+            ranges = ranges | ONE_RANGE[giver_range]
+        self._nodes[address] = KnownNode(address, ranges, giver=giver)
         self._learned += 1
         self._told_by.add(giver)
         self.meet_again(address, first=first)
