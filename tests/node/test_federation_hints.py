@@ -76,6 +76,30 @@ def test_one_dial_carries_the_hints_of_many() -> None:
     assert [message for message in far.link.take() if isinstance(message, FoundHere)] == [FoundHere(A), FoundHere(D)]
 
 
+def test_a_link_that_carries_a_hint_is_not_idle() -> None:
+    world, node, far = far_node()
+    node.online(A)
+    world.wait(100, step=5)
+    node.online(D)
+    world.wait(100, step=5)
+    assert FoundHere(D) in far.link.take()
+    assert far.link.is_open
+    world.wait(30, step=5)
+    assert not far.link.is_open
+
+
+def test_nothing_is_kept_of_clients_that_are_gone() -> None:
+    _, node, _ = node_and_peers(2)
+    before = node.counts()["timers"]
+    for uin in range(1000, 1100):
+        node.online(uin)
+    assert node.counts()["timers"] == before + 200
+    for uin in range(1000, 1100):
+        node.offline(uin)
+    assert node.counts()["timers"] == before
+    assert not node.board._finder._hints._sent
+
+
 def test_a_node_that_left_the_three_is_told_no_more() -> None:
     world, node, links = node_and_peers(3)
     node.online(A)

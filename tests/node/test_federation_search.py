@@ -184,11 +184,11 @@ def test_a_hint_node_that_takes_longer_is_not_waited_for() -> None:
     assert node.take() == [(A, Unavailable(B))]
 
 
-def far_holders(*distances: float) -> tuple[Federation, Node, list[Peer]]:
+def far_holders(*distances: float, hint_dial: float = 1.0) -> tuple[Federation, Node, list[Peer]]:
     """Nobody has a link; the hint nodes of B, whose dials took so long before, hang until the story answers them."""
-    world = Federation(SwitchboardSettings(links=LinkSettings(kept=0)))
+    world = Federation(SwitchboardSettings(links=LinkSettings(kept=0), search=SearchSettings(hint_dial=hint_dial)))
     node, ring = world.nodes[0], Ring()
-    node.online(A)
+    node.online(A, D)
     world.wait(1)
     peers = {peer.fingerprint: peer for peer in (world.peer() for _ in range(3))}
     for peer in peers.values():
@@ -249,6 +249,13 @@ def test_or_when_it_cannot_be_reached_soon() -> None:
     assert node.take() == [(A, Unavailable(B))], "one second in all"
 
 
+def test_but_nobody_is_dialled_any_more_when_the_time_for_dials_is_over() -> None:
+    world, node, far = far_holders(0.3, 0.1, 0.2, hint_dial=0.3)
+    world.wait(1)
+    assert node.told.dialled == [far[1].address]
+    assert node.take() == [(A, Unavailable(B))]
+
+
 def test_or_at_once_when_nobody_is_there() -> None:
     world, node, far = far_holders(0.3, 0.1, 0.2)
     who, dial = world.hung.pop()
@@ -275,8 +282,25 @@ def test_or_when_what_it_told_does_not_hold() -> None:
 
 
 def test_when_nobody_knows_how_far_they_are_two_are_dialled() -> None:
-    _, node, far = far_holders(math.inf, math.inf, math.inf)
+    world, node, far = far_holders(math.inf, math.inf, math.inf)
     assert node.told.dialled == [far[0].address, far[1].address]
+    answer_first(world).link.say(FoundHere(B))
+    assert Search(B) not in answer_first(world).link.take(), "it is known already"
+
+
+def test_a_call_that_joins_with_what_did_not_hold_has_the_rest_asked() -> None:
+    world, node, far = far_holders(math.inf, math.inf, math.inf)
+    left = world.peer()
+    link = answer_first(world).link
+    answer_first(world)
+    link.say(FoundInCache(B, left.told))
+    world.wait(1.2)
+    left.link.say(FoundHere(B))
+    node.say(D, Call(B))
+    assert node.counts()["searches"] == 1
+    left.link.say(NoConversation(D, B))
+    assert node.told.dialled[-1] == far[2].address
+    assert Search(B) in answer_first(world).link.take()
 
 
 def test_with_nobody_to_ask_the_caller_hears_at_once() -> None:
