@@ -7,6 +7,8 @@ from itertools import pairwise
 import pytest
 
 from node.federation import PORT, Federation, Node, Peer, PeerLink, holders, node_and_peers
+from uzel.errors import Reason
+from uzel.node.hints import AT_ONCE
 from uzel.node.settings import LinkSettings, SwitchboardSettings
 from uzel.wire import FoundHere
 
@@ -76,6 +78,22 @@ def test_one_dial_carries_the_hints_of_many() -> None:
     assert [message for message in far.link.take() if isinstance(message, FoundHere)] == [FoundHere(A), FoundHere(D)]
 
 
+def test_of_very_many_only_some_go_along_and_the_others_in_their_own_time() -> None:
+    world, node, far = far_node()
+    uins = set(range(10_000, 10_000 + AT_ONCE + 200))
+    node.online(*uins)
+    dialled = len(far.links)
+    early = far.dials(node, announces=PORT)
+    assert early.take(FoundHere) == [], "they were told by the link that was dialled for them"
+    early.close()
+    world.wait(22 * MINUTE, step=30)
+    late = far.dials(node, announces=PORT)
+    assert len(late.take(FoundHere)) == AT_ONCE
+    world.wait(8 * MINUTE, step=30)
+    told = {message.uin for link in far.links[dialled:] for message in link.heard if isinstance(message, FoundHere)}
+    assert len(told) == 200, "those that were left"
+
+
 def test_a_link_that_carries_a_hint_is_not_idle() -> None:
     world, node, far = far_node()
     node.online(A)
@@ -122,6 +140,18 @@ def test_a_newcomer_among_the_three_is_told_and_no_other() -> None:
         link.take()
     world.wait(11)
     assert [link for link in links + newcomers if FoundHere(A) in link.take()] == [newcomers[-1]]
+
+
+def test_a_hint_that_went_another_way_meanwhile_is_not_sent_again() -> None:
+    world, node, far = far_node()
+    world.hanging.add(far.address)
+    node.online(A)
+    link = far.dials(node)
+    assert FoundHere(A) in link.take()
+    for who, dial in world.hung:
+        who.board.dial_failed(dial.dial, Reason.NODE_UNREACHABLE, world.now)
+    world.wait(300, step=5)
+    assert hinted(far.links) == []
 
 
 def test_a_hint_node_that_cannot_be_reached_is_tried_again_after_a_minute() -> None:

@@ -1,9 +1,9 @@
 """Finding the node of a user: hints, searches, the location cache (D20, D23, D24). Pure.
 
-A search asks the UIN's hint nodes first and everyone a moment later; however many ask for a UIN, one search is in
-flight. Whoever waits is told of every answer as it comes, and of the end. What was found is cached; what nobody knew is
-not searched again for some seconds. The other half answers the searches of others, and keeps our own clients' hints
-at the nodes that the ring names. Counterpart: the other nodes' `Finder`s.
+A search asks the UIN's hint nodes first, dialling as few of them as it can, and everyone a moment later; however many
+ask for a UIN, one search is in flight. Whoever waits is told of every answer as it comes, and of the end. What was
+found is cached; what nobody knew is not searched again for some seconds. The other half answers the searches of others;
+our own clients' hints are kept up by `hints`. Counterpart: the other nodes' `Finder`s.
 """
 
 from __future__ import annotations

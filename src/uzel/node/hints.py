@@ -9,6 +9,7 @@ the other nodes' `Finder.found_here`, which keep them, and `session.ring`, which
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 from uzel.names import Fingerprint
 from uzel.node.context import Context
@@ -22,6 +23,8 @@ EARLIEST = 0.8
 """The share of the refresh time after which a hint may go along with something else: 20 of 25 minutes (D23)."""
 LATEST, SPREAD = 1.1, 0.07
 """The share of it after which a node is dialled for a hint, give or take so much of that: 25 to 30 minutes."""
+AT_ONCE = 1000
+"""Hints that go along with one new link, so that they never fill its queue; the others go in their own time."""
 
 
 class Hints:
@@ -54,8 +57,8 @@ class Hints:
 
     def link_up(self, link: Link, now: float) -> None:
         """A new link: what is old enough goes along."""
-        at_most = now - EARLIEST * self._settings.hint_refresh
-        for uin in [uin for uin, sent in self._sent.get(link.node, {}).items() if sent <= at_most]:
+        old = (uin for uin, sent in self._sent.get(link.node, {}).items() if self._is_old(sent, now))
+        for uin in list(islice(old, AT_ONCE)):
             self._send(uin, link, now)
 
     def due(self, uin: int, node: Fingerprint, now: float) -> None:
@@ -87,15 +90,23 @@ class Hints:
 
     def _bring(self, uin: int, node: Fingerprint, now: float) -> None:
         def reached(link: Link | None, later: float) -> None:
-            if link is None and uin in self._sent.get(node, {}):
+            sent = self._sent.get(node, {}).get(uin)
+            if sent is None or not self._is_old(sent, later):
+                pass  # it is offline, or its hint went along with another's, or over a link that the node dialled
+            elif link is None:
                 self._set(uin, node, later + self._context.vary(RETRY_HINT, 0.2))
+            else:
+                self._send(uin, link, later)
 
         link = self._links.newest(node)
         if link is None:
-            self._links.dialler.reach(node, None, now, reached)  # `link_up` has sent it when the link stands
+            self._links.dialler.reach(node, None, now, reached)
         else:
             link.used_at = now
             self._send(uin, link, now)
+
+    def _is_old(self, sent: float, now: float) -> bool:
+        return sent <= now - EARLIEST * self._settings.hint_refresh
 
     def _send(self, uin: int, link: Link, now: float) -> None:
         self._context.stats["hints_sent"] += 1
