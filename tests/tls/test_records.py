@@ -185,7 +185,7 @@ WRONG = {
     "empty handshake": ((HANDSHAKE, b""), 10),
     "client hello": ((HANDSHAKE, b"\x01\x00\x00\x01x"), 10),
     "certificate request": ((HANDSHAKE, b"\x0d\x00\x00\x03\x00\x00\x00"), 10),
-    "a ticket too long": ((HANDSHAKE, b"\x04\x01\x00\x00"), 10),
+    "a ticket too long": ((HANDSHAKE, b"\x04\x00\x40\x00"), 10),
     "key update, then more": ((HANDSHAKE, KEY_UPDATE + TICKET), 10),
     "long key update": ((HANDSHAKE, b"\x18\x00\x00\x02\x00\x00"), 50),
     "odd key update": ((HANDSHAKE, b"\x18\x00\x00\x01\x02"), 47),
@@ -219,6 +219,12 @@ class TestWrong:
         one._send_other(*between)
         assert other.receive(one.data_to_send()) == b""
         assert alert_in(one, other.data_to_send()) == 10
+
+    def test_a_message_too_long_is_judged_before_it_is_held(self) -> None:
+        one, other = pair()
+        one._send_other(HANDSHAKE, b"\x04\x00\x40\x00")
+        other.receive(one.data_to_send())
+        assert other.fault
 
     @pytest.mark.parametrize(
         ("header", "alert"),

@@ -21,8 +21,9 @@ MAX_PLAINTEXT = 16 * 1024
 """Most bytes of content in a record (5.1)."""
 MAX_CIPHERTEXT = MAX_PLAINTEXT + 256
 """Most bytes behind a record's header (5.2)."""
-MAX_MESSAGE = 64 * 1024
-"""Most bytes of an unfinished handshake message that are held: the longest ticket is about that long (4.6.1)."""
+MAX_MESSAGE = 16 * 1024
+"""Longest handshake message that is taken, since an unfinished one is held. A ticket may have 64 KiB (4.6.1); real ones,
+with a certificate in them, have under 4."""
 RENEW_AFTER = 1 << 24
 """Records sent with one key before it is replaced: the bound for AES-GCM is some 24 million (5.5)."""
 
