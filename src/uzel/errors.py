@@ -169,6 +169,12 @@ class ProfileHeldError(ProfileError):
     reason = "profile_held"
 
 
+class BotHeldError(ProfileHeldError):
+    """Another bot answers on this profile. End it first, or give this one a profile of its own."""
+
+    reason = "bot_held"
+
+
 class PassphraseNeededError(ProfileError):
     """The profile is locked. Give its passphrase; if it never had one, its key file profile.key is missing: put back
     a copy of it, or restore a backup."""

@@ -239,3 +239,39 @@ def test_what_goes_wrong_has_the_exit_code_of_its_kind(node: str, alice: Person)
         alice.asks("contact", "add", first)
         other = ContactLink(Uin(5), type(alice.link.fingerprint)(bytes(32)))  # type: ignore[misc]
         assert alice.asks("send", other, "x", code=4)["reason"] == "peer_key_changed"
+
+
+def test_texts_and_chats_are_looked_after(node: str, alice: Person, bob: Person) -> None:
+    with alice.start("--node", node):
+        alice.asks("contact", "add", bob.link)
+        assert uzel("send", "--profile", alice.folder, bob.uin, "waits", "--timeout", 0.2).returncode == 6
+        (text,) = alice.lists("history", bob.uin)
+        number = text["number"]
+        assert "cannot be done" in alice.said("retry", number, code=1)
+        assert alice.asks("cancel", number)["state"] == "cancelled"
+        assert "cancelled" in alice.run("history", bob.uin)
+        again = alice.asks("retry", number)
+        assert (again["state"], again["number"] > number) == ("queued", True)
+        assert "no such text" in alice.said("cancel", number, code=1)
+        assert alice.asks("draft", bob.uin, "-", stdin="чер\x1bновик\n".encode()) == {
+            "uin": bob.uin,
+            "draft": "чер\x1bновик",
+        }
+        assert alice.run("draft", bob.uin) == "чер\\x1bновик\n"
+        assert alice.asks("draft", bob.uin, "")["draft"] == ""
+        assert alice.run("retention", bob.uin) == "never\n"
+        assert alice.asks("retention", bob.uin, "0.5") == {"uin": bob.uin, "retention_ms": 43_200_000}
+        assert alice.run("retention", bob.uin, 7) == "7 days\n"
+        assert alice.asks("retention", bob.uin, "never")["retention_ms"] is None
+        for days in ("0", "-1", "nan", "inf", "1e9", "often"):
+            assert "number of days" in uzel("retention", "--profile", alice.folder, bob.uin, "--", days).stderr
+        assert alice.run("strangers") == "ask\n"
+        assert alice.asks("strangers", "contacts-only") == {"mode": "contacts-only"}
+        assert alice.asks("contact", "agree", bob.uin)["uin"] == bob.uin
+        with bob.start("--node", node):
+            bob.asks("contact", "add", alice.link)
+            while not bob.lists("history", alice.uin):
+                pass
+            assert bob.asks("read", alice.uin, "--up-to", 1)["count"] == 1
+            assert bob.run("read", alice.uin) == "0 texts were unread\n"
+            assert [each["text"] for each in map(json.loads, bob.run("export", alice.uin).splitlines())] == ["waits"]

@@ -12,6 +12,7 @@ from functools import partial
 from uzel.core import works
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.names import Uin
+from uzel.store.options import Option
 from uzel.store.records import ChatSummary, TextRecord
 from uzel.store.search import Hit
 from uzel.store.tables import Tables
@@ -19,6 +20,8 @@ from uzel.store.tables import Tables
 READ, DRAFT, RETENTION, CHAT_DELETED = "read", "draft", "retention", "chat deleted"
 """Kinds of news about chats."""
 EXPORT_PAGE = 500
+ANSWERED_FROM: Option[int | None] = Option("answered_from", int | None, None)
+"""The number of the last text before bots answer on this profile; None while none ever did."""
 
 
 class ChatHistory:
@@ -123,6 +126,18 @@ class ChatHistory:
     async def unhandled(self, after: int = 0, limit: int = 100) -> list[TextRecord]:
         """Received texts that no program has acknowledged: they are given again after a restart."""
         return await self._run(lambda tables: tables.texts.unhandled(limit, after))
+
+    async def begin_answering(self) -> int:
+        """The number behind which a bot answers: what came before the first time that this was asked is not for it."""
+
+        def work(tables: Tables) -> int:
+            begun = tables.options.get(ANSWERED_FROM)
+            if begun is None:
+                begun = tables.texts.last_number()
+                tables.options.set(ANSWERED_FROM, begun)
+            return begun
+
+        return await self._run(work)
 
     async def handled(self, number: int) -> bool:
         """A program has acknowledged it. False when there was nothing to acknowledge."""

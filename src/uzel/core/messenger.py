@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from typing import Self
 from uzel.client import ClientSettings, WentOffline, WentOnline
 from uzel.client.base import BaseClient
 from uzel.client.events import ArrivedCall
+from uzel.client.node_check import NodeCheck, check_node
 from uzel.client.reasons import Reasons
 from uzel.core import works
 from uzel.core.acquaintance import Acquaintance
@@ -29,15 +30,18 @@ from uzel.core.history import ChatHistory
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import EndIdle, Outbox, PlaceCall
 from uzel.core.settings import CoreSettings
+from uzel.core.settling import Settling
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
 from uzel.core.writer import Writer
 from uzel.errors import (
     ClientClosedError,
     NotAContactError,
+    NoTextError,
     PeerKeyChangedError,
     ProfileError,
     StorageError,
+    TextStateError,
     TextTooLongError,
     UzelError,
 )
@@ -83,11 +87,15 @@ class Messenger:
         nodes: Sequence[NodeReference],
         settings: CoreSettings | None = None,
         client: ClientSettings | None = None,
+        *,
+        agent: str = "",
     ) -> None:
+        """`agent`: what the program says it is, for peers; by default Uzel and its version."""
         self.profile = profile
         self.nodes = tuple(nodes)
         self._settings = settings or CoreSettings()
         self._client_settings = client or ClientSettings()
+        self._agent = agent or f"uzel/{version('uzel')}"
         self._rates = CallRates(self._settings.gate)
         self._online: WentOnline | None = None
         self._offline: WentOffline | None = None
@@ -112,10 +120,10 @@ class Messenger:
     async def _start(self) -> None:
         self._outbox = Outbox(self._settings.outbox, random.random)
         await self.ledger.load()
-        agent = f"uzel/{version('uzel')}"
-        self._talks = Talks(self.ledger, self._outbox, self._client_settings, agent, self._carry_out)
+        self._talks = Talks(self.ledger, self._outbox, self._client_settings, self._agent, self._carry_out)
         self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self.nodes, self._carry_out)
         self.history = ChatHistory(self.ledger)
+        self._settling = Settling(self.ledger)
         for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())
         for peer in [*self.ledger.blocked, *(each.uin for each in self.ledger.people.values() if each.stopped)]:
@@ -145,6 +153,7 @@ class Messenger:
             for task in (self._answering, self._tidying):
                 task.cancel()
             await asyncio.gather(self._answering, self._tidying, return_exceptions=True)
+            self._settling.close()
             await self.ledger.close()
             self._file.close()
             self.ledger.tell()
@@ -186,6 +195,11 @@ class Messenger:
         """Do not wait for the next attempt to log in."""
         self._client.retry_now()
 
+    async def check_nodes(self, reference: NodeReference | None = None) -> list[NodeCheck]:
+        """Look how a node is, or each of one's own, without disturbing the login."""
+        nodes = self.nodes if reference is None else (reference,)
+        return list(await asyncio.gather(*(check_node(each, self.profile.pins.node(each.address)) for each in nodes)))
+
     # -- Texts ------------------------------------------------------------------------------------------------
 
     async def send(self, to: Uin, text: str, reply: bytes | None = None) -> TextRecord:
@@ -198,12 +212,33 @@ class Messenger:
             raise NotAContactError(f"UIN {to}")
         if reply is not None and len(reply) != ID_LENGTH:
             raise ValueError("a reply names a text by its id, of 16 bytes")
-        if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
-            raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
+        check_text(text)
         text_id = self.ledger.new_id()
         record = await self.ledger.writer.run(lambda tables: works.queue(tables, to, text_id, text, reply, wall_ms()))
         self._queued(to)
         return record
+
+    async def answer(self, number: int, texts: Sequence[str]) -> list[TextRecord]:
+        """Queue answers to a received text and mark it as handled, all of it or nothing: however often this is asked
+        for, whatever breaks in between, it is answered once. Without texts it is only marked.
+
+        Raises `NoTextError`, `TextStateError` when it was handled before, `NotAContactError`, `TextTooLongError`,
+        `StorageError`, `UnicodeEncodeError`.
+        """
+        for text in texts:
+            check_text(text)
+        before = await self.history.text(number)
+        if before is None:
+            raise NoTextError(str(number))
+        if texts and before.chat not in self.ledger.people:
+            raise NotAContactError(f"UIN {before.chat}")
+        given = [(self.ledger.new_id(), text) for text in texts]
+        records = await self.ledger.writer.run(lambda tables: works.answer(tables, number, given, wall_ms()))
+        if records is None:
+            raise TextStateError("it was handled before")
+        if records:
+            self._queued(before.chat)
+        return records
 
     async def cancel(self, number: int) -> bool:
         """Take a text back. False when it is on its way already, or over."""
@@ -226,24 +261,9 @@ class Messenger:
 
     async def wait_settled(self, number: int, timeout: float | None = None) -> TextRecord | None:
         """Wait until a text of ours is delivered, failed, cancelled or gone; what it is now, also when time is up."""
-        until = None if timeout is None else self._loop.time() + timeout
-        record: TextRecord | None = None
-        in_time = True
-        while True:
-            upcoming = self.ledger.upcoming()
-            try:
-                record = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
-            except ClientClosedError:
-                return record
-            if record is None or record.state in works.FINISHED or not in_time:
-                return record
-            try:
-                async with asyncio.timeout_at(until):
-                    await upcoming.wait()
-            except TimeoutError:
-                in_time = False
+        return await self._settling.wait(number, timeout)
 
-    async def follow(self, after: int) -> AsyncIterator[JournalEntry | None]:
+    async def follow(self, after: int) -> AsyncGenerator[JournalEntry | None, None]:
         """What happens, from the entry behind `after` on, for ever; None when some was missed, being long ago.
 
         Ends when the messenger closes.
@@ -300,9 +320,11 @@ class Messenger:
         try:
             await self._client.call(peer)  # the pinned key is what counts; a link would mark it as compared
         except PeerKeyChangedError as error:
+            self.ledger.note("call_failed", peer, reason=error.reason)
             self._outbox.call_failed(peer, self._loop.time())
             await self.people.key_changed(peer, error)
-        except UzelError:
+        except UzelError as error:
+            self.ledger.note("call_failed", peer, reason=error.reason)
             self._outbox.call_failed(peer, self._loop.time())
         finally:
             self._carry_out()
@@ -311,6 +333,7 @@ class Messenger:
         async for call in self._client.calls():
             contact = call.uin in self.ledger.people
             if call.uin in self.ledger.blocked or not self._rates.allows(call.uin, self._loop.time(), contact=contact):
+                self.ledger.note("call_refused", call.uin)
                 call.refuse()
             else:
                 self.ledger.spawn(self._accept(call))
@@ -319,16 +342,19 @@ class Messenger:
         try:
             await call.accept()
         except PeerKeyChangedError as error:
+            self.ledger.note("call_failed", call.uin, reason=error.reason)
             await self.people.key_changed(call.uin, error)
-        except UzelError:
-            return  # counted where it happened
+        except UzelError as error:
+            self.ledger.note("call_failed", call.uin, reason=error.reason)  # counted where it happened
 
     def _on_event(self, event: WentOnline | WentOffline) -> None:
         if isinstance(event, WentOnline):
             self._online, self._offline = event, None
+            self.ledger.note("online")
             self.ledger.spawn(self._greet())
         else:
             self._online, self._offline = None, event
+            self.ledger.note("offline", reason=event.error.reason, retry_in=round(event.retry_in, 1))
             self._outbox.offline()
         self.ledger.tell()
 
@@ -352,6 +378,12 @@ class Messenger:
             with suppress(StorageError, ProfileError):  # another time, then
                 more = await self.ledger.writer.run(lambda tables: works.tidy(tables, wall_ms()))
             await asyncio.sleep(TIDY_ON if more else TIDY_EVERY)
+
+
+def check_text(text: str) -> None:
+    """Raises `TextTooLongError`, `UnicodeEncodeError` for what cannot be one text."""
+    if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
+        raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
 
 
 def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:

@@ -68,6 +68,14 @@ def queue(tables: Tables, chat: Uin, text_id: bytes, text: str, reply: bytes | N
     return record
 
 
+def answer(tables: Tables, number: int, texts: Sequence[tuple[bytes, str]], now: int) -> list[TextRecord] | None:
+    """Queue answers, ids and texts, to a received text, and mark it as handled. None when it was, or is none."""
+    question = tables.texts.get(number)
+    if question is None or not tables.texts.handled(number):
+        return None
+    return [queue(tables, question.chat, text_id, text, question.id, now) for text_id, text in texts]
+
+
 def take(tables: Tables, chat: Uin, wanted: Take, code: int, now: int) -> list[Outgoing]:
     """The next texts of the outbox, marked as on their way. One that went as 31 is not taken for a base peer (D29)."""
     taken: list[Outgoing] = []

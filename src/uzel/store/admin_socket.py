@@ -2,7 +2,7 @@
 
 A node has `admin.sock` in its state folder, a core `api.sock` in its profile's. A Unix socket's address holds about a
 hundred bytes of path, a folder's path may be longer. Counterparts: `uzel.node.admin` and `uzel.faces.api`, which listen
-there; `uzel.faces.cli.node_client` and `core_client`, which ask.
+there; `uzel.faces.cli.node_client` and `uzel.local.core_client`, which ask.
 """
 
 from __future__ import annotations

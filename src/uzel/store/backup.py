@@ -8,12 +8,14 @@ before it gets its name. Nothing is ever overwritten: not a file by a backup, no
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
-from uzel.errors import ProfileDamagedError, ProfileTruncatedError, WrongPassphraseError
+from uzel.errors import ProfileDamagedError, ProfileTruncatedError, StorageError, WrongPassphraseError
 from uzel.identity import derive_uin
 from uzel.store.cipher import PAGE, CipherFile, Mode
-from uzel.store.files import make_private_folder, refuse_existing, taking_place_of
+from uzel.store.files import make_private_folder, refuse_existing, taking_place_of, write_atomically
+from uzel.store.health import LAST_BACKUP
 from uzel.store.keys import derive_key, new_salt, read_salt
 from uzel.store.profile import DATABASE, LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
 from uzel.store.profile_lock import holding
@@ -37,6 +39,8 @@ def backup(profile: Profile, file: Path, secret: str) -> None:
     key = derive_key(secret, new_salt())
     with taking_place_of(file, overwrite=False) as temporary:
         profile.file.copy_to(temporary, key)
+    with suppress(StorageError):  # the backup is what counts
+        write_atomically(profile.folder / LAST_BACKUP, b"")
 
 
 def restore(file: Path, folder: Path, secret: str, *, passphrase: str | None = None, program: str = "") -> Profile:

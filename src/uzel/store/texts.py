@@ -70,6 +70,7 @@ _CANCEL = """
 """
 
 _UNHANDLED = "SELECT * FROM text_records WHERE handled = 0 AND number > ? ORDER BY number LIMIT ?"
+_LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'texts'"
 _HANDLED = "UPDATE texts SET handled = 1 WHERE number = ? AND handled = 0"
 
 
@@ -205,6 +206,11 @@ class Texts(History):
     def handled(self, number: int) -> bool:
         """A program has acknowledged it. False when there was nothing to acknowledge."""
         return self._changes(_HANDLED, (number,))
+
+    def last_number(self) -> int:
+        """The greatest number that a text ever had, a deleted one too; 0 before the first."""
+        row = self._db.execute(_LAST_NUMBER).fetchone()
+        return row[0] if row else 0
 
     # -- Within -----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Served on a Unix socket in the profile's folder, and on a loopback port when asked, there behind a bearer token. What it
 takes and gives are models of its own (`asked`, `shown`), so that the core's records may change and the interface stay.
-Counterparts: `uzel.core.messenger`, whose face this is; `uzel.faces.cli.core_client`, which asks here.
+Counterparts: `uzel.core.messenger`, whose face this is; `uzel.local.core_client`, which asks here.
 """
 
 from uzel.faces.api.app import make_app

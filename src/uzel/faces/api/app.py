@@ -14,7 +14,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from uzel.core.messenger import Messenger
-from uzel.faces.api import events, routes_chats, routes_people, routes_self, routes_strangers, routes_texts
+from uzel.faces.api import (
+    events,
+    routes_chats,
+    routes_nodes,
+    routes_people,
+    routes_self,
+    routes_strangers,
+    routes_texts,
+)
 from uzel.faces.api.context import Context
 from uzel.faces.api.guard import Guard
 from uzel.faces.api.problems import RESPONSES, SCHEMA, handle
@@ -34,7 +42,7 @@ def make_app(messenger: Messenger, token: str | None = None, *, stop: Callable[[
         redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
     app.state.context = Context(messenger, stop)
-    for routes in (routes_self, routes_texts, routes_chats, routes_people, routes_strangers, events):
+    for routes in (routes_self, routes_nodes, routes_texts, routes_chats, routes_people, routes_strangers, events):
         app.include_router(routes.router, prefix="/v1")
     handle(app)
     app.add_middleware(Guard, token=token)

@@ -14,6 +14,12 @@ from uzel.faces.api.kinds import MOST_MS, MOST_TEXT, Link, Name, Number, Print, 
 MOST_USES = 1_000_000
 """People that one invite may let in."""
 
+MOST_ANSWERS = 16
+"""Answers to one text: who has more to say sends texts of their own."""
+
+MOST_REFERENCE = 320
+"""Characters of a node: the longest name, a port, a fingerprint."""
+
 
 class Asked(BaseModel):
     """A body."""
@@ -27,6 +33,18 @@ class NewText(Asked):
     to: UinNumber
     text: Annotated[str, Field(max_length=MOST_TEXT)]
     reply: TextId | None = None
+
+
+class NodeToCheck(Asked):
+    """A node, as HOST:PORT[,FINGERPRINT]; null: each of one's own."""
+
+    node: Annotated[str, Field(min_length=1, max_length=MOST_REFERENCE)] | None = None
+
+
+class NewAnswers(Asked):
+    """The answers to a received text; none: it needs none."""
+
+    texts: Annotated[list[Annotated[str, Field(max_length=MOST_TEXT)]], Field(max_length=MOST_ANSWERS)]
 
 
 class ReadMark(Asked):

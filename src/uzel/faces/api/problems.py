@@ -2,7 +2,7 @@
 
 `code` is the `reason` of the `UzelError`; `title` is the sentence of its class, `detail` the particulars. What nobody
 foresaw is `unexpected`, named in the log by its kind and place alone, for its text may hold what was said.
-Counterpart: `uzel.faces.cli.core_client`, which makes the error again.
+Counterpart: `uzel.local.core_client`, which makes the error again.
 """
 
 from __future__ import annotations

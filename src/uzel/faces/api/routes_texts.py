@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Response
 
 from uzel.core.messenger import Messenger
 from uzel.errors import NoTextError, TextStateError
-from uzel.faces.api.asked import NewText
+from uzel.faces.api.asked import NewAnswers, NewText
 from uzel.faces.api.context import Core
 from uzel.faces.api.kinds import After, Before, Limit, NumberPath, Plain, uin_of
-from uzel.faces.api.shown import HitShown, HitsShown, TextShown, TextsShown
+from uzel.faces.api.shown import AnsweringShown, HitShown, HitsShown, TextShown, TextsShown
 from uzel.names import MAX_UIN
 from uzel.store.records import TextRecord
 from uzel.store.search import MOST_QUERY
@@ -86,6 +86,18 @@ async def handled(core: Core, number: NumberPath) -> Response:
     if not await core.history.handled(number):
         await _text(core, number)
     return Response(status_code=204)
+
+
+@router.post("/texts/{number}/answer", status_code=201)
+async def answer(core: Core, number: NumberPath, body: NewAnswers) -> TextsShown:
+    """Answer a received text and acknowledge it, all of it or nothing. Refused when it was acknowledged before."""
+    return TextsShown.of(await core.answer(number, body.texts))
+
+
+@router.post("/unhandled/begin")
+async def begin_answering(core: Core) -> AnsweringShown:
+    """Behind which number a bot is to answer: the first time it is the last text so far, later it stays."""
+    return AnsweringShown(after=await core.history.begin_answering())
 
 
 @router.get("/unhandled")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from uzel.client.node_check import NodeCheck
 from uzel.core.messenger import Messenger
 from uzel.core.works import as_news
 from uzel.faces.api.kinds import Count, Number, Print, TextId, Time, UinNumber, time, time_or_none
@@ -118,6 +119,50 @@ class ChatsShown(Shown):
     """The chats, the latest first."""
 
     chats: list[ChatShown]
+
+
+class AnsweringShown(Shown):
+    """The number of the text behind which a bot answers."""
+
+    after: Count
+
+
+class NodeCheckShown(Shown):
+    """How a node was found. `problem` is a sentence, null when all is well; what was not come to is null."""
+
+    node: str
+    reachable: bool
+    reason: str | None
+    problem: str | None
+    fingerprint: Print | None
+    expected: Print | None
+    key_agreement: str | None
+    tls: str | None
+    protocol: str | None
+    connect_ms: float | None
+    login_ms: float | None
+
+    @classmethod
+    def of(cls, found: NodeCheck) -> Self:
+        return cls(
+            node=str(found.node.address),
+            reachable=found.reachable,
+            reason=found.reason or None,
+            problem=found.problem or None,
+            fingerprint=None if found.fingerprint is None else str(found.fingerprint),
+            expected=None if found.expected is None else str(found.expected),
+            key_agreement=found.key_agreement,
+            tls=found.tls,
+            protocol=found.protocol,
+            connect_ms=found.connect_ms,
+            login_ms=found.login_ms,
+        )
+
+
+class NodeChecksShown(Shown):
+    """Each node that was looked at."""
+
+    nodes: list[NodeCheckShown]
 
 
 class CountShown(Shown):

@@ -150,6 +150,21 @@ def accept_key(
         _show(core.ask("POST", f"{_path(uin)}/accept-key", {"fingerprint": fingerprint}), as_json=as_json)
 
 
+@contact_app.command("agree", short_help="Agree that a contact went back to an older program.")
+def agree(
+    uin: UinArgument, profile: ProfileOption = None, as_json: JsonOption = False, timeout: TimeoutOption = 10.0
+) -> None:
+    """\b
+    uzel contact agree 12345678 --profile alice
+
+    Agree that a contact went back to a program that offers less, once they told you so over another channel.
+
+    Texts may come twice then. What was already sent in the better way, and not reported, has failed.
+    """
+    with asking(profile, timeout) as core:
+        _show(core.ask("POST", f"{_path(uin)}/agree"), as_json=as_json)
+
+
 @contact_app.command("block", short_help="Refuse somebody, contact or not.")
 def block(uin: UinArgument, profile: ProfileOption = None, timeout: TimeoutOption = 10.0) -> None:
     """\b

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from uzel.errors import CoreSilentError, ProfileHeldError
-from uzel.faces.cli.core_socket import core_runs
 from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.passphrases import PassphraseFileOption
 from uzel.faces.cli.profiles import peek_profile
 from uzel.faces.cli.running import stop_on_signals
 from uzel.faces.cli.table import facts
+from uzel.local.core_socket import core_runs
 
 Values = dict[str, Any]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds for everything.")]
@@ -31,7 +31,7 @@ def status(profile: ProfileOption = None, as_json: JsonOption = False, timeout: 
     Show how the running messenger of a profile is.
     """
     stop_on_signals()
-    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415 - help must not load it
+    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
 
     with CoreClient(profile_folder(profile), timeout) as core:
         said = core.ask("GET", "/status")
@@ -45,7 +45,7 @@ def stop(profile: ProfileOption = None, timeout: TimeoutOption = 10.0) -> None:
     End the running messenger of a profile, and wait until the profile is free. What waits stays queued.
     """
     stop_on_signals()
-    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415 - help must not load it
+    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
     from uzel.store.profile import LOCK  # noqa: PLC0415
     from uzel.store.profile_lock import holding  # noqa: PLC0415
 
@@ -98,7 +98,7 @@ def qr(link: str) -> str:
 
 
 def _me(profile: Path | None, passphrase_file: Path | None) -> Values:
-    from uzel.faces.cli.core_client import CoreClient  # noqa: PLC0415 - help must not load it
+    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
 
     folder = profile_folder(profile)
     if core_runs(folder):

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from uzel.errors import CoreSilentError, StorageError
-from uzel.faces.cli.core_client import CoreClient, Values
 from uzel.faces.cli.output import json_line, printable, silence_stdout
+from uzel.local.core_client import CoreClient, Values
 
 PAGE = 20
 """Texts that are asked for at a time."""

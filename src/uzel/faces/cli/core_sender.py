@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uzel.errors import CoreSilentError, NoCoreError, NotAContactError, QueuedError, TextStateError
-from uzel.faces.cli.core_client import CoreClient, failure_of
 from uzel.faces.cli.running import StoppedError
+from uzel.local.core_client import CoreClient, failure_of
 from uzel.names import ContactLink
 from uzel.session.envelopes import MAX_ENVELOPE_TEXT
 

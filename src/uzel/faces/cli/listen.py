@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from uzel.errors import ExitCode
-from uzel.faces.cli.core_socket import core_runs
 from uzel.faces.cli.options import (
     JsonOption,
     NodeOption,
@@ -23,6 +22,7 @@ from uzel.faces.cli.options import (
 from uzel.faces.cli.passphrases import PassphraseFileOption
 from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
+from uzel.local.core_socket import core_runs
 
 
 class Accept(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -34,6 +35,34 @@ invite_app = typer.Typer(
     Contact links that let in whoever has them.
     """,
 )
+
+
+class Mode(StrEnum):
+    """What becomes of people who are no contacts."""
+
+    ASK = "ask"
+    CONTACTS_ONLY = "contacts-only"
+
+
+def strangers(
+    mode: Annotated[
+        Mode | None, typer.Argument(help="ask: they may knock. contacts-only: they are refused. Default: show it.")
+    ] = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 10.0,
+) -> None:
+    """\b
+    uzel strangers --profile alice
+    uzel strangers contacts-only --profile alice
+
+    Show or choose what becomes of people who are no contacts. An invite lets in whoever has it, either way.
+    """
+    with asking(profile, timeout) as core:
+        if mode is not None:
+            core.ask("PUT", "/strangers", {"mode": str(mode)})
+        said = core.ask("GET", "/strangers")
+    put(json_line(said) if as_json else f"{said['mode']}\n")
 
 
 @request_app.command("list", short_help="List who knocked.")

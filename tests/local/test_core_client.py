@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pytest
 
 from uzel import errors
 from uzel.errors import CoreSilentError, NetworkError, NoCoreError, RequestRefusedError, UzelError
-from uzel.faces.cli import core_client
-from uzel.faces.cli.core_client import CoreClient, error_of, failure_of
-from uzel.faces.cli.core_socket import core_runs
+from uzel.local import async_client, core_client
+from uzel.local.async_client import AsyncCoreClient
+from uzel.local.core_client import CoreClient, error_of, failure_of
+from uzel.local.core_socket import core_runs
 from uzel.store.admin_socket import API_SOCKET, socket_address
 
 
@@ -112,3 +114,35 @@ def test_codes_are_the_reasons_of_errors() -> None:
     assert isinstance(odd, NetworkError)
     assert isinstance(odd, UzelError)
     assert odd.reason == "refused: 7"
+
+
+# -- The same, awaited ----------------------------------------------------------------------------------------------
+
+
+def test_the_awaited_client_names_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_client, "MOST_EVENT", 100)
+
+    async def follow(answer: bytes, kind: type[UzelError]) -> list[object]:
+        seen: list[object] = []
+        with answering(tmp_path, answer):
+            client = AsyncCoreClient(tmp_path)
+            with pytest.raises(kind):
+                await client.ask("GET", "/contacts/5")
+            with pytest.raises(kind):  # noqa: PT012 - the events before it are looked at
+                async for event in client.events(0):
+                    seen.append(event)  # noqa: PERF401 - those before the error count
+            await client.close()
+        (tmp_path / API_SOCKET).unlink()
+        return seen
+
+    async def story() -> None:
+        with pytest.raises(NoCoreError):
+            await AsyncCoreClient(tmp_path).ask("GET", "/status")
+        await follow(http(b'{"code":"not_a_contact","detail":"UIN 5"}', "404 Not Found"), errors.NotAContactError)
+        for answer in (b"garbage\r\n\r\n", http(b"[]", "500 No"), http(b"", "500 No"), http(b"{}", "200 OK")[:-1]):
+            await follow(answer, UzelError)
+        for end in (b"event: bad\ndata: {\n\n", b"x" * 101):
+            stream = b'HTTP/1.1 200 OK\r\n\r\n: quiet\n\nid: 1\nevent: text\ndata: {"a":1}\n\n' + end
+            assert await follow(stream, CoreSilentError) == [("text", {"a": 1})]
+
+    asyncio.run(story())

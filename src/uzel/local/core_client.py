@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 import httpx
 
 from uzel.errors import CoreSilentError, NetworkError, NoCoreError, RequestRefusedError, UzelError
-from uzel.faces.cli.core_socket import knock
+from uzel.local.core_socket import knock
 from uzel.store.admin_socket import API_SOCKET, socket_address
 
 Values = dict[str, Any]
@@ -67,7 +67,7 @@ class CoreClient:
             )
         except httpx.HTTPError as error:
             raise self._silence(error) from None
-        return _values(answer)
+        return values_of(answer.status_code, answer.content)
 
     @contextmanager
     def events(self, after: int | None = None) -> Iterator[Iterator[tuple[str, Values]]]:
@@ -78,7 +78,7 @@ class CoreClient:
             with self._client.stream("GET", "/events", params=query, timeout=timeout) as answer:
                 if answer.status_code != 200:
                     answer.read()
-                    _values(answer)
+                    values_of(answer.status_code, answer.content)
                 yield _events(answer.iter_lines())
         except httpx.HTTPError as error:
             raise self._silence(error) from None
@@ -112,31 +112,48 @@ def failure_of(reason: str) -> UzelError:
 _KINDS = {str(kind.reason): kind for kind in reversed(list(_all_kinds(UzelError)))}
 
 
-def _values(answer: httpx.Response) -> Values:
-    if answer.status_code == 204 or (answer.is_success and not answer.content):
+def values_of(status: int, content: bytes) -> Values:
+    """The answer's object, empty when there is none. Raises what the core raised, `CoreSilentError`."""
+    good = 200 <= status < 300
+    if good and not content:
         return {}
     try:
-        values = answer.json()
+        values = json.loads(content)
     except ValueError:
         values = None
     if not isinstance(values, dict):
         raise CoreSilentError("it answered something else")
-    if answer.is_success:
+    if good:
         return cast("Values", values)
     raise error_of(str(values.get("code", "")), str(values.get("detail", "")))
 
 
-def _events(lines: Iterator[str]) -> Iterator[tuple[str, Values]]:
-    kind, data = "", ""
-    for line in lines:
+class Events:
+    """Takes the lines of the event stream and gives the events."""
+
+    def __init__(self) -> None:
+        self._kind, self._data = "", ""
+
+    def line(self, line: str) -> tuple[str, Values] | None:
+        """Kind and data, when this line ended an event. Raises `CoreSilentError` for what is none."""
         name, _, value = line.partition(": ")
         if name == "event":
-            kind = value
+            self._kind = value
         elif name == "data":
-            data = value[:MOST_EVENT]
-        elif not line and kind:
+            self._data = value[:MOST_EVENT]
+        elif not line and self._kind:
+            kind, data = self._kind, self._data
+            self._kind, self._data = "", ""
             try:
-                yield kind, json.loads(data)
+                return kind, cast("Values", json.loads(data))
             except ValueError:
                 raise CoreSilentError("it sent something else than events") from None
-            kind, data = "", ""
+        return None
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, Values]]:
+    events = Events()
+    for line in lines:
+        event = events.line(line)
+        if event is not None:
+            yield event

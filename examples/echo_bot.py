@@ -1,0 +1,16 @@
+"""Answers every text with itself: python echo_bot.py PROFILE HOST:PORT."""
+
+import sys
+
+from uzel.bot import Bot, Text
+
+bot = Bot(*sys.argv[1:], create=True, let_in=True)
+
+
+@bot.on_text
+async def echo(text: Text) -> str:
+    """The answer."""
+    return text.text
+
+
+bot.run()
