@@ -20,8 +20,8 @@ UV = $(or $(shell command -v uv),$(wildcard $(BIN)/uv))
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 14
 
-run: setup  ## Set up, then show a whole conversation: two nodes and two people
-	@$(BIN)/uzel demo
+run: setup  ## Set up, then start your messenger: a private node, Echo to talk with, and the page
+	@$(BIN)/uzel run
 
 test: setup-test lint  ## Set up, then run every check: format, lint, types, import rules, tests
 	@echo "== tests (pytest)"

@@ -428,6 +428,38 @@ class RequestRefusedError(UzelError):
     reason = "bad_request"
 
 
+class NotSignedInError(UzelError):
+    """This browser is not signed in. Open Uzel with uzel web on the computer on which it runs, or enter a pairing
+    code."""
+
+    reason = "unauthorized"
+
+
+class OneTimeUsedError(UzelError):
+    """This address was opened before, or is too old. Make a new one with uzel web. If it was not you who opened it,
+    look which devices are signed in, and sign out those that are not yours."""
+
+    reason = "one_time_used"
+
+
+class NoDeviceError(UzelError):
+    """There is no such device. It was signed out, perhaps."""
+
+    reason = "no_device"
+
+
+class NoPageError(UzelError):
+    """This core does not serve the page. Start it with uzel start --web."""
+
+    reason = "no_page"
+
+
+class PictureError(UzelError):
+    """That picture cannot be read. Make it smaller, or check its width and height."""
+
+    reason = "picture"
+
+
 class NoTextError(UzelError):
     """There is no such text. It was deleted, perhaps, or has a new number since it was tried again."""
 

@@ -171,3 +171,26 @@ def test_cancelling_does_not_take_a_work_back(tmp_path: Path) -> None:
         assert await writer.run(kinds) == ["done all the same"]
 
     run(tmp_path, story)
+
+
+def test_the_thread_stands_still_meanwhile_and_goes_on_with_what_it_is_given(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with writing(tmp_path / "p") as (writer, file):
+            async with writer.standing_still():
+                waiting = writer.submit(lambda tables: tables)
+                with file.profile.transaction():  # nobody else has the file
+                    await asyncio.sleep(0)
+                assert not waiting.done()
+                fresh = Tables(file.profile.connection)
+                writer.use(file, fresh)
+            assert await waiting is fresh
+            with pytest.raises(ConfigError):
+                async with writer.standing_still():
+                    raise ConfigError
+            assert await writer.run(lambda tables: tables) is fresh
+            await writer.close()
+            with pytest.raises(ClientClosedError):
+                async with writer.standing_still():
+                    pass
+
+    asyncio.run(story())

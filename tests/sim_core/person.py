@@ -266,7 +266,7 @@ class Life(Messenger):
         await ledger.load()
         talks = self._talks = self.person.talks(ledger, self._outbox, self._client_settings, "", self._carry_out)
         talks.life = self
-        self.people = Acquaintance(ledger, self._outbox, talks, self.profile, (), self._carry_out)
+        self.people = Acquaintance(ledger, self._outbox, talks, self.profile, self._carry_out)
         self.history = ChatHistory(ledger)
         for chat in await ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())

@@ -1,7 +1,6 @@
 """`uzel start`: the core of a profile, in the foreground, with its local interface.
 
-Only here do the core and its faces meet. The profile is held from before the first connection until after the last.
-Counterparts: `uzel.core.messenger`; `uzel.faces.api`, through which everything else reaches it.
+The profile is held from before the first connection until after the last. Counterpart: `core_process`, what runs.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from uzel.app.core_page import PagePlan
 from uzel.errors import ExitCode
 from uzel.faces.cli.options import NodeOption, ProfileOption
 from uzel.faces.cli.output import json_line, put
@@ -23,10 +23,8 @@ from uzel.names import NodeReference
 from uzel.store.admin_socket import API_SOCKET
 
 if TYPE_CHECKING:  # help must not load cryptography
+    from uzel.app.core_process import RunningCore
     from uzel.store.profile import Profile
-
-GOODBYE = 2.0
-"""Seconds in which conversations may close in order."""
 
 
 def start(
@@ -44,54 +42,74 @@ def start(
             show_default=False,
         ),
     ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="Serve the page on this machine, and print its one-time address.")
+    ] = False,
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            "--web-port",
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="The page's loopback port; 0 picks one. Default: 8940, or the next that is free.",
+            show_default=False,
+        ),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option("--share", metavar="HOST:PORT", help="Serve the page to other devices there, over HTTPS."),
+    ] = None,
+    cert: Annotated[
+        Path | None, typer.Option("--cert", metavar="FILE", help="Your certificate for that, in PEM form.")
+    ] = None,
+    cert_key: Annotated[
+        Path | None, typer.Option("--cert-key", metavar="FILE", help="Its key, mode 0600, without a passphrase.")
+    ] = None,
 ) -> None:
     """\b
-    uzel start --profile alice --node node.example:8935
+    uzel start --profile alice --node node.example:8935 --web
     uzel start --profile alice
     uzel start --profile alice --api-port 8090
+    uzel start --profile alice --web --share home.example:8943 --cert cert.pem --cert-key key.pem
 
     Run your messenger until SIGTERM, uzel stop (exit code 0) or Ctrl-C (130).
 
     It stays online, delivers what waits and keeps what comes. Nodes that were named once are remembered. Once it takes
-    requests it prints one JSON line; its log goes to stderr.
+    requests it prints one JSON line; its log goes to stderr. With --web the line holds the page's one-time address; a
+    new one is made by uzel web.
     """
     stop_on_signals()
+    page = PagePlan.read(web, web_port, share, cert, cert_key)
     given = [NodeReference.parse(text) for text in node or ()]
     with open_profile(profile, passphrase_file, "uzel start") as opened:
-        from uzel.core.own_nodes import remembered_nodes  # noqa: PLC0415 - help must not load it
+        from uzel.core.own_nodes import remembered_nodes, remembered_roaming  # noqa: PLC0415 - help must not load it
         from uzel.net.loop import loop_factory  # noqa: PLC0415
         from uzel.node.log import log_to_stderr  # noqa: PLC0415
 
-        nodes = remembered_nodes(opened, given)
+        nodes = remembered_nodes(opened, given, may_be_none=web)
+        roaming = remembered_roaming(opened)
         log_to_stderr()
         try:
-            run_until_signal(_serve(opened, nodes, api_port), loop_factory())
+            run_until_signal(_serve(opened, nodes, roaming, api_port, page), loop_factory())
         except StoppedError as stopped:
             if stopped.number == signal.SIGTERM:
                 raise typer.Exit(ExitCode.DONE) from None
             raise
 
 
-async def _serve(profile: Profile, nodes: Sequence[NodeReference], port: int | None) -> None:
+async def _serve(
+    profile: Profile, nodes: Sequence[NodeReference], roaming: bool, port: int | None, planned: PagePlan | None
+) -> None:
     """Until cancelled, or until a program asks the core to end."""
-    import asyncio  # noqa: PLC0415 - help must not load it
+    from uzel.app.core_process import running_core  # noqa: PLC0415 - help must not load it
 
-    from uzel.core.messenger import Messenger  # noqa: PLC0415
-    from uzel.faces.api import ApiServer  # noqa: PLC0415
-
-    asked = asyncio.Event()
-    messenger = Messenger(profile, nodes)
-    await messenger.__aenter__()
-    server = ApiServer(messenger, profile.folder, port=port, stop=asked.set)
-    try:
-        await server.start()
-        put(json_line(_ready(profile, server.url)))
-        await asked.wait()
-    finally:
-        await server.stop()
-        await messenger.close(GOODBYE)
+    async with running_core(profile, nodes, roaming=roaming, port=port, plan=planned) as core:
+        put(json_line(_ready(profile, core)))
+        await core.asked_to_end.wait()
 
 
-def _ready(profile: Profile, url: str | None) -> dict[str, object]:
+def _ready(profile: Profile, core: RunningCore) -> dict[str, object]:
     socket = str(Path(profile.folder).absolute() / API_SOCKET)
-    return {"event": "ready", "uin": int(profile.identity.uin), "socket": socket, "api": url}
+    page = None if core.page is None else core.page.new_address().value
+    return {"event": "ready", "uin": int(profile.identity.uin), "socket": socket, "api": core.url, "page": page}

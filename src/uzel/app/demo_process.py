@@ -1,6 +1,6 @@
-"""The processes of the demo: started as `demo_child`, read line by line, ended by their id.
+"""The processes of the demo and of `uzel run`: started as `demo_child`, read line by line, ended by their id.
 
-None outlives the block it was started in, nor the demo itself.
+None outlives the block it was started in, nor the program that started it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ class DemoFailedError(Exception):
 
 
 @asynccontextmanager
-async def child(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A module of ours as a process, which does not outlive this block."""
+async def child(module: str, *arguments: str, apart: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A module of ours as a process, which does not outlive this block. `apart`: Ctrl-C in a terminal does not reach
+    it, so that whoever started it ends it in order.
+    """
     pipe = asyncio.subprocess.PIPE
     program = (sys.executable, "-P", "-m", "uzel.app.demo_child", str(os.getpid()))
     process = await asyncio.create_subprocess_exec(
-        *program, module, *arguments, stdin=pipe, stdout=pipe, stderr=pipe, limit=MOST_LINE
+        *program, module, *arguments, stdin=pipe, stdout=pipe, stderr=pipe, limit=MOST_LINE, start_new_session=apart
     )
     try:
         yield process

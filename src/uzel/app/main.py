@@ -17,6 +17,7 @@ import typer
 from uzel.app.core_command import start
 from uzel.app.demo_command import demo
 from uzel.app.node_command import node_app
+from uzel.app.run_command import run as run_everything
 from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.chats import chats, history, search
 from uzel.faces.cli.config import config_app
@@ -27,6 +28,7 @@ from uzel.faces.cli.doctor import doctor
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
 from uzel.faces.cli.output import printable, say, silence_stdout
+from uzel.faces.cli.page import web
 from uzel.faces.cli.profile import profile_app
 from uzel.faces.cli.running import StoppedError
 from uzel.faces.cli.send import send
@@ -42,6 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="""\b
+    uzel run                                           try it: your messenger, and Echo to talk with
     uzel demo                                          watch two people talk through two nodes
     uzel identity new --profile alice                  make a number and a key
     uzel profile backup alice.uzel --profile alice     back it up
@@ -62,7 +65,9 @@ app.add_typer(request_app, name="request", short_help="Strangers who want to be 
 app.add_typer(invite_app, name="invite", short_help="Contact links that let people in.")
 app.add_typer(config_app, name="config", short_help="What counts where you give no option.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
+app.command("run", short_help="Try Uzel: a private node, your messenger, Echo, and the page.")(run_everything)
 app.command("start", short_help="Run your messenger: online, delivering, keeping what comes.")(start)
+app.command("web", short_help="Open your running messenger's page in the browser.")(web)
 app.command("status", short_help="Show how your running messenger is.")(status)
 app.command("stop", short_help="End your running messenger.")(stop)
 app.command("doctor", short_help="Look what is wrong, and how to mend it.")(doctor)

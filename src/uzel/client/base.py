@@ -36,7 +36,7 @@ class BaseClient(Generic[Carried]):
     the next one; when the last one fails, the first again. While at a later node, the client looks at the earlier ones
     every 5 minutes or so (the setting `go_back`) and moves back. Conversations live on where they were begun, and what
     their ends left unreported goes first in the next one with that peer, at whatever node. With the setting `roaming`,
-    other nodes that the node tells of are tried once every configured one has failed.
+    other nodes that the node tells of are tried once every configured one has failed. Without nodes it stays offline.
 
     `on_event` is called with `WentOnline` and `WentOffline`. `counters` counts reasons.
     """
@@ -49,8 +49,6 @@ class BaseClient(Generic[Carried]):
         settings: ClientSettings,
         extension: Extension[Carried],
     ) -> None:
-        if not nodes:
-            raise ValueError("a client needs at least one node")
         self.on_event: Callable[[WentOnline | WentOffline], None] | None = None
         self.counters = Reasons()
         self._identity = identity
@@ -82,6 +80,13 @@ class BaseClient(Generic[Carried]):
     def is_online(self) -> bool:
         """Logged in right now."""
         return self._presence.login is not None
+
+    @property
+    def key_agreement(self) -> str | None:
+        """What the connection to the node agreed on, `X25519MLKEM768` say; None while offline."""
+        login = self._presence.login
+        engine = None if login is None or login.runner is None else login.runner.engine
+        return None if engine is None else engine.summary.group
 
     # -- Life -------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class Client(BaseClient[Conversation]):
         nodes: Sequence[NodeReference],
         settings: ClientSettings | None = None,
     ) -> None:
+        if not nodes:
+            raise ValueError("a client needs at least one node")
         chosen = settings or ClientSettings()
         self._protocol = BaseProtocol(chosen)
         self._profile: Profile | None = None

@@ -80,7 +80,9 @@ class Presence:
     # -- What the client asks ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Go online, and stay."""
+        """Go online, and stay; nowhere, when there are no nodes."""
+        if not self._addresses:
+            return
         self._task = asyncio.get_running_loop().create_task(self._stay_online())
 
     async def stop(self, within: float | None = None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from uzel.core import works
 from uzel.core.gate import Gate, Strangers
@@ -19,7 +19,7 @@ from uzel.core.outbox import Outbox
 from uzel.core.talks import Talks
 from uzel.errors import InviteError, NoRequestError, NotAContactError, PeerKeyChangedError, SelfContactError
 from uzel.identity import Pin, safety_number
-from uzel.names import ContactLink, Fingerprint, NodeReference, Uin
+from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.store.profile import Profile
 from uzel.store.records import Contact, Invite, KnockRequest
 from uzel.store.tables import Tables
@@ -37,14 +37,12 @@ class Acquaintance:
         outbox: Outbox,
         talks: Talks,
         profile: Profile,
-        nodes: Sequence[NodeReference],
         moved: Callable[[], None],
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
         self._talks = talks
         self._profile = profile
-        self._nodes = tuple(nodes)
         self._moved = moved
 
     # -- Contacts ---------------------------------------------------------------------------------------------
@@ -267,7 +265,7 @@ class Acquaintance:
         invite = Invite(hashlib.sha256(token).digest(), label, now, expires, uses, revoked=False)
         await self._ledger.writer.run(lambda tables: tables.people.invites.add(invite))
         identity = self._profile.identity
-        return ContactLink(identity.uin, identity.fingerprint, self._nodes[:8], name, token)
+        return ContactLink(identity.uin, identity.fingerprint, self._ledger.nodes[:8], name or self._ledger.name, token)
 
     async def invites(self) -> list[Invite]:
         """Every invite, the oldest first. Raises `StorageError`."""

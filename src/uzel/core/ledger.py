@@ -10,18 +10,23 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Annotated
+
+import msgspec
 
 from uzel.core.gate import Standing, Strangers
 from uzel.core.settings import CoreSettings
 from uzel.core.writer import Writer
 from uzel.errors import ClientClosedError, ProfileError, StorageError
-from uzel.names import NodeReference, Uin
+from uzel.names import MAX_CONTACT_NAME, NodeReference, Uin
 from uzel.node.log import NodeLog
 from uzel.session.ids import ID_RANDOM, EnvelopeIds
 from uzel.store.options import Option
 from uzel.store.records import Contact
 from uzel.store.tables import Tables
 
+NAME: Option[str] = Option("name", Annotated[str, msgspec.Meta(max_length=MAX_CONTACT_NAME)], "")
+"""What one calls oneself in one's own links."""
 STRANGERS: Option[Strangers] = Option("strangers", Strangers, Strangers.ASK)
 """What becomes of people who are no contacts."""
 
@@ -41,6 +46,9 @@ class Ledger:
         self.blocked: set[Uin] = set()
         self.strangers = Strangers.ASK
         self.nodes: tuple[NodeReference, ...] = ()
+        """One's own, in the order in which they are preferred."""
+        self.name = ""
+        """What one calls oneself in one's own links; empty for nothing."""
         self.log = NodeLog("uzel.core")
         self._ids = EnvelopeIds()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,11 +57,11 @@ class Ledger:
     async def load(self) -> None:
         """Read what is kept in memory. Raises `StorageError`."""
 
-        def work(tables: Tables) -> tuple[Sequence[Contact], Sequence[Uin], Strangers, bytes | None]:
-            people = tables.people
-            return people.all(), people.blocked(), tables.options.get(STRANGERS), tables.texts.last_id()
+        def work(tables: Tables) -> tuple[Sequence[Contact], Sequence[Uin], Strangers, str, bytes | None]:
+            people, options = tables.people, tables.options
+            return people.all(), people.blocked(), options.get(STRANGERS), options.get(NAME), tables.texts.last_id()
 
-        contacts, blocked, self.strangers, last = await self.writer.run(work)
+        contacts, blocked, self.strangers, self.name, last = await self.writer.run(work)
         self.people = {contact.uin: contact for contact in contacts}
         self.blocked = set(blocked)
         self._ids = EnvelopeIds(last)

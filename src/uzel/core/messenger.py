@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from types import TracebackType
@@ -29,6 +29,8 @@ from uzel.core.gate import CallRates
 from uzel.core.history import ChatHistory
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import EndIdle, Outbox, PlaceCall
+from uzel.core.own import Own
+from uzel.core.own_nodes import remember_nodes
 from uzel.core.settings import CoreSettings
 from uzel.core.settling import Settling
 from uzel.core.talk import Talk
@@ -36,6 +38,7 @@ from uzel.core.talks import Talks
 from uzel.core.writer import Writer
 from uzel.errors import (
     ClientClosedError,
+    ConfigError,
     NotAContactError,
     NoTextError,
     PeerKeyChangedError,
@@ -53,11 +56,16 @@ from uzel.store.pins import DatabasePins
 from uzel.store.profile import Profile
 from uzel.store.records import JournalEntry, TextRecord
 from uzel.store.tables import Tables
+from uzel.store.upkeep import change_passphrase
 
 TIDY_EVERY = 600.0
 """Seconds between looks at what is kept no longer."""
 TIDY_ON = 1.0
 """Seconds between two of them while there is more to do: others want the disk, too."""
+CHANGE_TIME = 1.0
+"""Seconds in which conversations may close in order when the nodes are changed."""
+NO_NODE = "no_node"
+"""Why it is offline when no node was ever named."""
 PAGE = 256
 """Entries of the journal that are read at a time."""
 
@@ -65,7 +73,8 @@ PAGE = 256
 @dataclass(frozen=True, slots=True)
 class Status:
     """How it is right now. `node` is None while offline; `reason` says why then. `waiting` counts chats that texts wait
-    in; `trouble` is what the disk refuses, for a person, and empty when all is well.
+    in; `trouble` is what the disk refuses, for a person, and empty when all is well. `key_agreement` is that of the
+    connection to the node; `retry_at` is when the next attempt to log in comes, in milliseconds since 1970.
     """
 
     uin: Uin
@@ -76,6 +85,8 @@ class Status:
     conversations: int
     waiting: int
     trouble: str
+    key_agreement: str | None
+    retry_at: int | None
 
 
 class Messenger:
@@ -92,13 +103,15 @@ class Messenger:
     ) -> None:
         """`agent`: what the program says it is, for peers; by default Uzel and its version."""
         self.profile = profile
-        self.nodes = tuple(nodes)
+        self._nodes = tuple(nodes)
         self._settings = settings or CoreSettings()
         self._client_settings = client or ClientSettings()
         self._agent = agent or f"uzel/{version('uzel')}"
         self._rates = CallRates(self._settings.gate)
         self._online: WentOnline | None = None
         self._offline: WentOffline | None = None
+        self._retry_at: int | None = None
+        self._changing = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -120,20 +133,27 @@ class Messenger:
     async def _start(self) -> None:
         self._outbox = Outbox(self._settings.outbox, random.random)
         await self.ledger.load()
+        self.ledger.nodes = self._nodes
         self._talks = Talks(self.ledger, self._outbox, self._client_settings, self._agent, self._carry_out)
-        self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self.nodes, self._carry_out)
+        self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self._carry_out)
         self.history = ChatHistory(self.ledger)
         self._settling = Settling(self.ledger)
         for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())
         for peer in [*self.ledger.blocked, *(each.uin for each in self.ledger.people.values() if each.stopped)]:
             self._outbox.hold(peer)
+        self.own = Own(self.ledger, self.profile, self._change_passphrase)
+        await self._go_online()
+        self._tidying = self._loop.create_task(self._tidy())
+
+    async def _go_online(self) -> None:
         identity, pins = self.profile.identity, self.profile.pins
-        self._client: BaseClient[Talk] = BaseClient(identity, pins, self.nodes, self._client_settings, self._talks)
-        self._client.on_event = self._on_event
+        self._client: BaseClient[Talk] = BaseClient(
+            identity, pins, self.ledger.nodes, self._client_settings, self._talks
+        )
+        self._client.on_event = partial(self._heard_of, self._client)
         await self._client.__aenter__()
         self._answering = self._loop.create_task(self._answer())
-        self._tidying = self._loop.create_task(self._tidy())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,7 +183,26 @@ class Messenger:
     @property
     def link(self) -> ContactLink:
         """One's own contact link."""
-        return self._client.link
+        return replace(self._client.link, name=self.ledger.name)
+
+    @property
+    def nodes(self) -> tuple[NodeReference, ...]:
+        """One's own nodes, in the order in which they are preferred."""
+        return self.ledger.nodes
+
+    @property
+    def roaming(self) -> bool:
+        """Whether nodes that those told of are tried when all of those fail."""
+        return self._client_settings.roaming
+
+    def conversation_with(self, peer: Uin) -> str | None:
+        """What a conversation that stands with them agreed on, `X25519MLKEM768` say; None when there is none."""
+        talk = self._talks.open.get(peer)
+        return talk.tls.group if talk is not None and talk.is_open else None
+
+    def conversations(self) -> dict[Uin, str]:
+        """With whom a conversation stands, and what each agreed on."""
+        return {peer: talk.tls.group for peer, talk in self._talks.open.items() if talk.is_open}
 
     @property
     def counters(self) -> Reasons:
@@ -180,12 +219,50 @@ class Messenger:
             self._client.uin,
             self._client.fingerprint,
             node or (NodeReference(self._online.node) if self._online is not None else None),
-            "" if self._online is not None or self._offline is None else self._offline.reason,
+            self._why_offline(),
             self._offline is not None and self._offline.contested,
             len(self._talks.open),
             waiting,
             str(self.ledger.writer.trouble or ""),
+            self._client.key_agreement,
+            self._retry_at if self._online is None else None,
         )
+
+    def _why_offline(self) -> str:
+        if self._online is not None or self._offline is None:
+            return "" if self.ledger.nodes else NO_NODE
+        return self._offline.reason
+
+    async def use_nodes(self, nodes: Sequence[NodeReference], *, roaming: bool | None = None) -> None:
+        """Use these nodes from now on, and remember them; `roaming` as it was, unless it is named.
+
+        Conversations end, and begin anew where texts wait. Raises `ConfigError` when none is named, `StorageError`.
+        """
+        if not nodes:
+            raise ConfigError("name at least one node")
+        async with self._changing:
+            roams = self.roaming if roaming is None else roaming
+            await self.ledger.writer.run(lambda tables: remember_nodes(tables, nodes, wall_ms(), roaming=roams))
+            self.ledger.nodes = tuple(dict.fromkeys(nodes))
+            self._client_settings = replace(self._client_settings, roaming=roams)
+            self._answering.cancel()
+            await self._client.close(CHANGE_TIME)
+            await asyncio.gather(self._answering, return_exceptions=True)
+            self._online, self._offline, self._retry_at = None, None, None
+            self._outbox.offline()
+            if not self._closed:
+                await self._go_online()
+        self.ledger.tell()
+
+    async def _change_passphrase(self, new: str | None) -> None:
+        """The file is encrypted anew on this thread, which uses it, too: nothing else goes on meanwhile."""
+        async with self._changing, self.ledger.writer.standing_still():
+            self._file.close()
+            try:
+                change_passphrase(self.profile, new)
+            finally:
+                self._file.reopen(self.profile.file.key)
+                self.ledger.writer.use(self._file, Tables(self._file.db, DatabasePins(self._file)))
 
     async def wait_online(self, timeout: float | None = None) -> WentOnline:
         """As `Client.wait_online`."""
@@ -347,13 +424,18 @@ class Messenger:
         except UzelError as error:
             self.ledger.note("call_failed", call.uin, reason=error.reason)  # counted where it happened
 
+    def _heard_of(self, client: BaseClient[Talk], event: WentOnline | WentOffline) -> None:
+        if client is self._client:  # else the nodes were changed meanwhile
+            self._on_event(event)
+
     def _on_event(self, event: WentOnline | WentOffline) -> None:
         if isinstance(event, WentOnline):
-            self._online, self._offline = event, None
+            self._online, self._offline, self._retry_at = event, None, None
             self.ledger.note("online")
             self.ledger.spawn(self._greet())
         else:
             self._online, self._offline = None, event
+            self._retry_at = wall_ms() + round(1000 * event.retry_in)
             self.ledger.note("offline", reason=event.error.reason, retry_in=round(event.retry_in, 1))
             self._outbox.offline()
         self.ledger.tell()

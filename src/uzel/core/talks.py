@@ -99,6 +99,7 @@ class Talks:
         if contact is not None:
             self._met(talk)
         self._loop.call_soon(self._moved)
+        self._ledger.tell()
         return talk
 
     def _envelopes(self, peer: Uin, gate: Gate) -> EnvelopeCarrier:

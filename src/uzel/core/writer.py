@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from uzel.errors import ClientClosedError, ProfileError, StorageError
@@ -38,6 +39,14 @@ class File(Protocol):
         """All of it or nothing; inside another one, a part of it that can fail alone. Raises `StorageError`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Halt:
+    """Somebody wants the thread to stand still: told that it does, and telling that it may go on."""
+
+    stands: asyncio.Future[None]
+    goes_on: threading.Event
+
+
 class Writer:
     """See the module's text. Belongs to one event loop; `file` and `tables` are touched on its thread alone."""
 
@@ -48,6 +57,7 @@ class Writer:
         self._asked: deque[_Asked] = deque()
         self._condition = threading.Condition()
         self._closing = False
+        self._halt: _Halt | None = None
         self.trouble: StorageError | ProfileError | None = None
         """What the disk refused last; None once it takes something again."""
         self._thread = threading.Thread(target=self._run, name="uzel-store", daemon=True)
@@ -67,6 +77,28 @@ class Writer:
         """The same, awaited. Cancelling does not take the work back."""
         return await asyncio.shield(self.submit(work))
 
+    @asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """Meanwhile the thread stands still, and file and tables are the caller's, who may replace them with `use`.
+
+        One caller at a time. Raises `ClientClosedError` after `close`.
+        """
+        halt = _Halt(self._loop.create_future(), threading.Event())
+        with self._condition:
+            if self._closing:
+                raise ClientClosedError
+            self._halt = halt
+            self._condition.notify()
+        try:
+            await halt.stands
+            yield
+        finally:
+            halt.goes_on.set()
+
+    def use(self, file: File, tables: Tables) -> None:
+        """Work with these from now on. Only while the thread stands still."""
+        self._file, self._tables = file, tables
+
     async def close(self) -> None:
         """Finish what was asked for, and end the thread. May be called twice."""
         with self._condition:
@@ -78,12 +110,19 @@ class Writer:
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
+            if isinstance(batch, _Halt):
+                self._loop.call_soon_threadsafe(_stands, batch.stands)
+                batch.goes_on.wait()
+                continue
             outcomes = self._do(batch)
             self._loop.call_soon_threadsafe(_answer, outcomes)
 
-    def _next(self) -> list[_Asked] | None:
+    def _next(self) -> list[_Asked] | _Halt | None:
         with self._condition:
-            while not self._asked:
+            while not self._asked or self._halt is not None:
+                if self._halt is not None:
+                    halt, self._halt = self._halt, None
+                    return halt
                 if self._closing:
                     return None
                 self._condition.wait()
@@ -129,3 +168,8 @@ def _answer(outcomes: list[_Outcome]) -> None:
             future.exception()  # looked at: nobody may be waiting any more
         else:
             future.set_result(result)
+
+
+def _stands(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -10,11 +10,19 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from uzel.errors import ProfileDamagedError, ProfileTruncatedError, StorageError, WrongPassphraseError
 from uzel.identity import derive_uin
 from uzel.store.cipher import PAGE, CipherFile, Mode
-from uzel.store.files import make_private_folder, refuse_existing, taking_place_of, write_atomically
+from uzel.store.files import (
+    make_private_folder,
+    refuse_existing,
+    storage_errors,
+    taking_place_of,
+    temporary_name,
+    write_atomically,
+)
 from uzel.store.health import LAST_BACKUP
 from uzel.store.keys import derive_key, new_salt, read_salt
 from uzel.store.profile import DATABASE, LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
@@ -41,6 +49,27 @@ def backup(profile: Profile, file: Path, secret: str) -> None:
         profile.file.copy_to(temporary, key)
     with suppress(StorageError):  # the backup is what counts
         write_atomically(profile.folder / LAST_BACKUP, b"")
+
+
+def backup_stream(profile: Profile, secret: str) -> IO[bytes]:
+    """As `backup`, of a profile that this process holds, for a reader: the file has no name any more.
+
+    Over a connection of its own, so that it may run beside whoever works with the profile. Raises `BadPassphraseError`,
+    `ProfileDamagedError`, `StorageError`.
+    """
+    key = derive_key(secret, new_salt())
+    source = CipherFile(profile.file.path, profile.file.key, Mode.READ)
+    try:
+        temporary = temporary_name(profile.file.path)  # what a crash leaves there goes when the profile is opened
+        source.copy_to(temporary, key)
+    finally:
+        source.close()
+    with storage_errors(temporary):
+        stream = temporary.open("rb")
+        temporary.unlink()
+    with suppress(StorageError):  # as above
+        write_atomically(profile.folder / LAST_BACKUP, b"")
+    return stream
 
 
 def restore(file: Path, folder: Path, secret: str, *, passphrase: str | None = None, program: str = "") -> Profile:

@@ -143,12 +143,21 @@ def test_presence_is_told_at_first_and_when_it_changes(tmp_path: Path) -> None:
             await stream.event()
             assert (await stream.event())[1:] == (
                 "presence",
-                {"online": True, "node": str(w.reference), "reason": None, "contested": False},
+                {
+                    "online": True,
+                    "node": str(w.reference),
+                    "reason": None,
+                    "contested": False,
+                    "key_agreement": "X25519MLKEM768",
+                    "retry_at": None,
+                },
             )
             await w.stop()
             number, kind, data = await stream.event()
             assert (number, kind, data["online"], data["node"]) == (None, "presence", False, None)
             assert data["reason"]
+            assert data["retry_at"].endswith("Z")
+            assert data["key_agreement"] is None
             await w.start()
             while not (await stream.event())[2]["online"]:
                 pass

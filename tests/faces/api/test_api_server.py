@@ -85,7 +85,9 @@ def test_answers_on_the_port_do_not_wait_for_the_readers_kernel(tmp_path: Path) 
             async with httpx.AsyncClient(base_url=server.url) as client:
                 await client.get("/v1/status")
                 ((connection,),) = [
-                    each[1].server_state.connections for each in server._served if each[1].server_state.connections
+                    each[1]._server.server_state.connections
+                    for each in server._served
+                    if each[1]._server.server_state.connections
                 ]
                 sock = connection.transport.get_extra_info("socket")
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

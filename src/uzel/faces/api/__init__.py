@@ -6,6 +6,7 @@ Counterparts: `uzel.core.messenger`, whose face this is; `uzel.local.core_client
 """
 
 from uzel.faces.api.app import make_app
+from uzel.faces.api.kinds import time
 from uzel.faces.api.server import ApiServer
 
-__all__ = ["ApiServer", "make_app"]
+__all__ = ["ApiServer", "make_app", "time"]

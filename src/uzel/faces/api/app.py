@@ -17,35 +17,56 @@ from uzel.core.messenger import Messenger
 from uzel.faces.api import (
     events,
     routes_chats,
+    routes_devices,
     routes_nodes,
+    routes_own,
     routes_people,
     routes_self,
     routes_strangers,
     routes_texts,
 )
-from uzel.faces.api.context import Context
+from uzel.faces.api.context import Context, Page
 from uzel.faces.api.guard import Guard
 from uzel.faces.api.problems import RESPONSES, SCHEMA, handle
 
 OPENAPI = "/v1/openapi.json"
 
 
-def make_app(messenger: Messenger, token: str | None = None, *, stop: Callable[[], None] | None = None) -> FastAPI:
+def make_app(
+    messenger: Messenger,
+    token: str | None = None,
+    *,
+    stop: Callable[[], None] | None = None,
+    page: Page | None = None,
+    guarded: bool = True,
+) -> FastAPI:
     """The interface of this messenger. With a token it is for a loopback port, without for a Unix socket.
 
-    `stop` is called when a program asks the core to end; without it, it cannot be asked. Belongs to the messenger's
-    event loop.
+    `stop` is called when a program asks the core to end; without it, it cannot be asked. `page` is the one that is
+    served beside it. With `guarded` off, whoever serves it has a guard of their own. Belongs to the messenger's event
+    loop.
     """
     app = FastAPI(
         telemetry={"tracing": False, "metrics": False, "logs": False},  # whatever the environment says, nobody is told
         title="Uzel", version=version("uzel"), openapi_url=OPENAPI, docs_url=None, redoc_url=None, responses=RESPONSES,
         redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
-    app.state.context = Context(messenger, stop)
-    for routes in (routes_self, routes_nodes, routes_texts, routes_chats, routes_people, routes_strangers, events):
+    app.state.context = Context(messenger, stop, page)
+    for routes in (
+        routes_self,
+        routes_texts,
+        routes_chats,
+        routes_people,
+        routes_strangers,
+        routes_devices,
+        routes_nodes,
+        routes_own,
+        events,
+    ):
         app.include_router(routes.router, prefix="/v1")
     handle(app)
-    app.add_middleware(Guard, token=token)
+    if guarded:
+        app.add_middleware(Guard, token=token)
     _describe(app, with_token=token is not None)
     return app
 

@@ -9,11 +9,24 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from uzel.faces.api.kinds import MOST_MS, MOST_TEXT, Link, Name, Number, Print, TextId, UinNumber
+from uzel.faces.api.kinds import (
+    MOST_MS,
+    MOST_TEXT,
+    Link,
+    Name,
+    NodeText,
+    Number,
+    Print,
+    Secret,
+    TextId,
+    UinNumber,
+)
 
 MOST_USES = 1_000_000
 """People that one invite may let in."""
 
+MOST_NODES = 16
+"""Nodes of one person; a link names eight of them."""
 MOST_ANSWERS = 16
 """Answers to one text: who has more to say sends texts of their own."""
 
@@ -103,3 +116,42 @@ class NewInvite(Asked):
     uses: Annotated[int, Field(ge=1, le=MOST_USES)] | None = 1
     lasts_ms: Annotated[int, Field(ge=1, le=MOST_MS)] | None = None
     name: Name = ""
+
+
+class DeviceName(Asked):
+    """What a device is called."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class ProfileChange(Asked):
+    """What one calls oneself in one's own links; and that the first steps are done."""
+
+    name: Name | None = None
+    set_up: Literal[True] | None = None
+
+
+class NewPassphrase(Asked):
+    """The new passphrase of the profile (null: none, a key file beside it), and the present one, if there is one."""
+
+    new: Secret | None
+    current: Secret | None = None
+
+
+class BackupSecret(Asked):
+    """The passphrase of a back-up; null: a recovery code."""
+
+    passphrase: Secret | None = None
+
+
+class NewNodes(Asked):
+    """One's own nodes, in the order in which they are preferred; `roaming` stays as it is unless it is given."""
+
+    nodes: Annotated[list[NodeText], Field(min_length=1, max_length=MOST_NODES)]
+    roaming: bool | None = None
+
+
+class ReadLink(Asked):
+    """A link to be looked at."""
+
+    link: Link

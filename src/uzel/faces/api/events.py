@@ -2,7 +2,8 @@
 
 A reader names the last event that it knows (`Last-Event-ID`, or `after`) and gets everything behind it, each once and
 in order; the journal is on disk, so this holds across restarts. Who names none begins with what comes. `ready` says
-where one is; `presence`, which is not kept and has no id, whether the core is online. Comments keep a quiet stream
+where one is; `presence` and `conversation`, which are not kept and have no id, whether the core is online and with whom
+a conversation stands. Comments keep a quiet stream
 open. Nothing waits for a reader here: one who is slow is behind, and once the journal reaches no further back, or when
 one comes from too long ago, `missed` says so: ask for everything anew. Counterparts: `uzel.store.journal`;
 `uzel.core.works`, which writes in it.
@@ -24,8 +25,9 @@ from starlette.types import Send
 from uzel.core.messenger import Messenger
 from uzel.errors import ClientClosedError, RateLimitedError, RequestRefusedError
 from uzel.faces.api.context import Context, ContextOf
-from uzel.faces.api.kinds import MOST_NUMBER, After
+from uzel.faces.api.kinds import MOST_NUMBER, After, time_or_none
 from uzel.faces.api.shown import event_of
+from uzel.names import Uin
 from uzel.store.records import JournalEntry
 from uzel.store.tables import Tables
 
@@ -102,6 +104,7 @@ async def _counted(context: Context, start: int) -> AsyncGenerator[str, None]:
 
 async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
     messenger, shown = context.messenger, ""
+    connected: dict[Uin, str] = {}
     yield event("ready", {"event": after}, after)
     while not context.over.is_set():
         upcoming = messenger.ledger.upcoming()
@@ -115,6 +118,9 @@ async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
             yield event(entry.kind, event_of(entry), after)
         if entries or missed:
             continue
+        was, connected = connected, messenger.conversations()
+        for each in _conversations(was, connected):
+            yield each
         now = await _presence(messenger)
         if now != shown:
             shown = now
@@ -122,6 +128,15 @@ async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
             continue
         if not await _comes(upcoming, context):
             yield ": still here\n\n"
+
+
+def _conversations(was: dict[Uin, str], now: dict[Uin, str]) -> list[str]:
+    """Which conversations stand and which do not any more; at first, all that stand."""
+    changed = [peer for peer in {**was, **now} if was.get(peer) != now.get(peer)]
+    return [
+        event("conversation", {"uin": int(peer), "connected": peer in now, "key_agreement": now.get(peer)})
+        for peer in changed
+    ]
 
 
 def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:
@@ -133,7 +148,14 @@ async def _presence(messenger: Messenger) -> str:
     node = None if status.node is None else str(status.node)
     return event(
         "presence",
-        {"online": node is not None, "node": node, "reason": status.reason or None, "contested": status.contested},
+        {
+            "online": node is not None,
+            "node": node,
+            "reason": status.reason or None,
+            "contested": status.contested,
+            "key_agreement": status.key_agreement,
+            "retry_at": time_or_none(status.retry_at),
+        },
     )
 
 

@@ -56,11 +56,16 @@ Count = Annotated[int, Field(ge=0)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC.")]
 TextId = Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="16 bytes in hex.")]
 InviteId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="What the list of invites calls it.")]
+DeviceId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="What the list of devices calls it.")]
 Print = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{43}$", description="SHA-256 of a key, base64url.")]
 Name = Annotated[str, Field(max_length=MAX_CONTACT_NAME, description="No control characters.")]
 Link = Annotated[
     str, Field(min_length=1, max_length=MAX_LINK, description="A contact link, or a number in decimal digits.")
 ]
+
+NodeText = Annotated[str, Field(min_length=1, max_length=400, description="HOST:PORT[,FINGERPRINT]")]
+Secret = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"format": "password"})]
+Pixels = Annotated[int, Plain, Query(ge=1, le=4096)]
 
 
 def uin_of(number: int) -> Uin:

@@ -1,26 +1,21 @@
-"""Errors of the interface: problem+json (RFC 9457) with a stable `code` and a sentence for a person. Never a traceback.
+"""How the interface's own errors become problems, and how its document describes them.
 
-`code` is the `reason` of the `UzelError`; `title` is the sentence of its class, `detail` the particulars. What nobody
-foresaw is `unexpected`, named in the log by its kind and place alone, for its text may hold what was said.
-Counterpart: `uzel.local.core_client`, which makes the error again.
+Counterpart: `uzel.faces.http.problems`, which makes the answers.
 """
 
 from __future__ import annotations
 
-import logging
-import traceback
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from uzel import errors
-from uzel.errors import RequestRefusedError, UzelError
+from uzel.errors import UzelError
+from uzel.faces.http.problems import PROBLEM, of_error, refused, sayable
 
-PROBLEM = "application/problem+json"
 REF = {"$ref": "#/components/schemas/Problem"}
 SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -40,51 +35,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """For every route: whatever is not told otherwise is a problem."""
 MOST_PLACES = 5
 """Places of a body that are named as wrong: more are no help."""
-_STATUS: tuple[tuple[type[UzelError], int], ...] = (
-    (errors.InvalidNameError, 422),
-    (errors.TextTooLongError, 422),
-    (errors.InviteError, 404),
-    (errors.NotAContactError, 404),
-    (errors.NoRequestError, 404),
-    (errors.NoTextError, 404),
-    (errors.SelfContactError, 409),
-    (errors.TextStateError, 409),
-    (errors.NotTrustedError, 409),
-    (errors.RateLimitedError, 429),
-    (errors.ClientClosedError, 503),
-    (errors.NetworkError, 502),
-    (errors.StorageError, 507),
-    (errors.ProfileError, 500),
-)
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "bad_request"}
-logger = logging.getLogger("uzel.api")
-
-
-def problem(status: int, title: str, code: str, detail: str = "", headers: dict[str, str] | None = None) -> Response:
-    """The answer."""
-    content = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
-    return JSONResponse(content, status, headers, PROBLEM)
-
-
-def of_error(error: UzelError, status: int | None = None) -> Response:
-    """An error that has a name."""
-    if status is None:
-        status = next((number for kind, number in _STATUS if isinstance(error, kind)), 400)
-    return problem(status, str(type(error)()), str(error.reason), _sayable(error.detail))
-
-
-def refused(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """A request that never reached the core."""
-    return problem(status, str(RequestRefusedError()), code, detail, headers)
-
-
-def unexpected(error: Exception) -> Response:
-    """What nobody foresaw."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "nowhere"
-    fields = {"kind": type(error).__name__, "place": place}
-    logger.error("unexpected", extra={"event": "unexpected", "fields": fields})
-    return problem(500, "Something unexpected happened: this is a defect of Uzel.", "unexpected", type(error).__name__)
 
 
 def handle(app: FastAPI) -> None:
@@ -113,9 +64,4 @@ def _places(error: RequestValidationError) -> str:
     """Where and what is wrong, without what was sent."""
     found = error.errors()
     places = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:MOST_PLACES]]
-    return _sayable("; ".join(places))
-
-
-def _sayable(text: str) -> str:
-    """A name of a field may hold what UTF-8 cannot carry."""
-    return text[:1000].encode("utf-8", "backslashreplace").decode()
+    return sayable("; ".join(places))

@@ -24,7 +24,7 @@ router = APIRouter(tags=["chats"])
 @router.get("/chats")
 async def chats(core: Core, limit: Annotated[int, Plain, Query(ge=1, le=MOST_CHATS)] = 200) -> ChatsShown:
     """The chats, the latest first; contacts without a text come last."""
-    return ChatsShown(chats=[ChatShown.of(chat) for chat in await core.history.chats(limit)])
+    return ChatsShown(chats=[ChatShown.of(core, chat) for chat in await core.history.chats(limit)])
 
 
 @router.get("/chats/{uin}/texts")

@@ -8,10 +8,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from uzel.errors import KeyNotComparedError
-from uzel.faces.api.asked import AcceptedKey, Compared, NewContact, NewName
+from uzel.faces.api.asked import AcceptedKey, Compared, NewContact, NewName, ReadLink
 from uzel.faces.api.context import Core
 from uzel.faces.api.kinds import UinPath, uin_of
-from uzel.faces.api.shown import BlocksShown, ContactShown, ContactsShown
+from uzel.faces.api.routes_self import SVG, qr_svg
+from uzel.faces.api.shown import BlocksShown, ContactShown, ContactsShown, LinkShown
 from uzel.names import ContactLink, Fingerprint
 
 router = APIRouter(tags=["people"])
@@ -27,6 +28,25 @@ async def contacts(core: Core) -> ContactsShown:
 async def add_contact(core: Core, body: NewContact) -> ContactShown:
     """Add somebody by contact link, which verifies them, or by a bare number, which does not."""
     return ContactShown.of(core, await core.people.add(ContactLink.parse(body.link), body.name))
+
+
+@router.post("/contacts/parse")
+async def parse_link(body: ReadLink) -> LinkShown:
+    """What a contact link says, without adding anybody."""
+    link = ContactLink.parse(body.link)
+    return LinkShown(
+        uin=link.uin,
+        name=link.name,
+        fingerprint=None if link.fingerprint is None else str(link.fingerprint),
+        nodes=[str(node) for node in link.nodes],
+        invite=bool(link.invite),
+    )
+
+
+@router.get("/contacts/{uin}/qr.svg", response_class=Response, responses={200: SVG})
+async def contact_qr_svg(core: Core, uin: UinPath) -> Response:
+    """The contact's link as a QR code, to give them to somebody else."""
+    return qr_svg(ContactShown.of(core, core.people.get(uin_of(uin))).link)
 
 
 @router.get("/contacts/{uin}")

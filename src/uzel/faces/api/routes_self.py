@@ -8,13 +8,16 @@ from importlib.metadata import version
 import segno
 from fastapi import APIRouter, Response
 
-from uzel.core.messenger import Messenger
 from uzel.errors import RequestRefusedError
 from uzel.faces.api.context import ContextOf, Core
+from uzel.faces.api.kinds import time_or_none
 from uzel.faces.api.shown import MeShown, StatusShown
 
 router = APIRouter(tags=["core"])
-_SVG = {"description": "The QR code of the contact link.", "content": {"image/svg+xml": {"schema": {"type": "string"}}}}
+SVG: dict[str, object] = {
+    "description": "The QR code of the contact link.",
+    "content": {"image/svg+xml": {"schema": {"type": "string"}}},
+}
 _TXT = {"description": "The same for a terminal.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
@@ -34,6 +37,8 @@ async def status(core: Core) -> StatusShown:
         conversations=now.conversations,
         waiting=now.waiting,
         last_event=last,
+        key_agreement=now.key_agreement,
+        retry_at=time_or_none(now.retry_at),
     )
 
 
@@ -61,24 +66,29 @@ async def me(core: Core) -> MeShown:
     return MeShown(uin=link.uin, fingerprint=str(link.fingerprint), link=str(link))
 
 
-@router.get("/me/qr.svg", response_class=Response, responses={200: _SVG})
+@router.get("/me/qr.svg", response_class=Response, responses={200: SVG})
 async def me_qr_svg(core: Core) -> Response:
     """The contact link as a QR code."""
-    drawn = io.BytesIO()
-    _qr(core).save(drawn, kind="svg", scale=4, xmldecl=False)
-    return Response(drawn.getvalue(), media_type="image/svg+xml")
+    return qr_svg(str(core.link))
 
 
 @router.get("/me/qr.txt", response_class=Response, responses={200: _TXT})
 async def me_qr_txt(core: Core) -> Response:
     """The contact link as a QR code, in half blocks for a dark terminal."""
     drawn = io.StringIO()
-    _qr(core).terminal(drawn, compact=True)
+    _qr(str(core.link)).terminal(drawn, compact=True)
     return Response(drawn.getvalue(), media_type="text/plain")
 
 
-def _qr(core: Messenger) -> segno.QRCode:
+def qr_svg(link: str) -> Response:
+    """A contact link as a picture. Raises `RequestRefusedError` when it is too long for one."""
+    drawn = io.BytesIO()
+    _qr(link).save(drawn, kind="svg", scale=4, xmldecl=False)
+    return Response(drawn.getvalue(), media_type="image/svg+xml")
+
+
+def _qr(link: str) -> segno.QRCode:
     try:
-        return segno.make_qr(str(core.link))
+        return segno.make_qr(link)
     except segno.DataOverflowError:
         raise RequestRefusedError("the contact link is too long for a QR code") from None

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from uzel.client.node_check import NodeCheck
 from uzel.core.messenger import Messenger
 from uzel.core.works import as_news
-from uzel.faces.api.kinds import Count, Number, Print, TextId, Time, UinNumber, time, time_or_none
+from uzel.faces.api.context import PageDevice
+from uzel.faces.api.kinds import MOST_MS, Count, Number, Print, TextId, Time, UinNumber, time, time_or_none
 from uzel.names import ContactLink
 from uzel.store.records import ChatSummary, Contact, Invite, JournalEntry, KnockRequest, TextRecord
 from uzel.store.search import Hit
@@ -29,7 +30,9 @@ class Shown(BaseModel):
 
 
 class StatusShown(Shown):
-    """How the core is. `reason` says why it is offline; `last_event` is where to follow the events from."""
+    """How the core is. `reason` says why it is offline, `retry_at` when the next attempt comes; `key_agreement` is that
+    of the connection to the node; `last_event` is where to follow the events from.
+    """
 
     version: str
     uin: UinNumber
@@ -41,6 +44,8 @@ class StatusShown(Shown):
     conversations: Count
     waiting: Count
     last_event: Count
+    key_agreement: str | None
+    retry_at: Time | None
 
 
 class MeShown(Shown):
@@ -101,18 +106,38 @@ class HitsShown(Shown):
 
 
 class ChatShown(Shown):
-    """A line of the list of chats."""
+    """A line of the list of chats. What is not known of somebody who is no contact is false, empty or null."""
 
     uin: UinNumber
     name: str
     last: TextShown | None
     unread: Count
     waiting: Count
+    connected: bool
+    verified: bool
+    blocked: bool
+    stopped: Print | None
+    draft: str
+    last_seen: Time | None
 
     @classmethod
-    def of(cls, chat: ChatSummary) -> Self:
-        last = None if chat.last is None else TextShown.of(chat.last)
-        return cls(uin=chat.uin, name=chat.name, last=last, unread=chat.unread, waiting=chat.waiting)
+    def of(cls, messenger: Messenger, chat: ChatSummary) -> Self:
+        pin = messenger.people.pin(chat.uin)
+        contact = messenger.ledger.people.get(chat.uin)
+        stopped = contact.stopped if contact is not None else None
+        return cls(
+            uin=chat.uin,
+            name=chat.name,
+            last=None if chat.last is None else TextShown.of(chat.last),
+            unread=chat.unread,
+            waiting=chat.waiting,
+            connected=messenger.conversation_with(chat.uin) is not None,
+            verified=contact is not None and pin is not None and pin.verified,
+            blocked=chat.uin in messenger.ledger.blocked,
+            stopped=None if stopped is None else str(stopped),
+            draft="" if contact is None else contact.draft,
+            last_seen=None if contact is None else time_or_none(contact.last_seen),
+        )
 
 
 class ChatsShown(Shown):
@@ -125,6 +150,15 @@ class AnsweringShown(Shown):
     """The number of the text behind which a bot answers."""
 
     after: Count
+
+
+class NodeStepShown(Shown):
+    """One step of the way to a node: `connect`, then `login`. `ms` is null when it was not come to its end."""
+
+    name: Literal["connect", "login"]
+    ok: bool
+    ms: float | None
+    detail: str
 
 
 class NodeCheckShown(Shown):
@@ -141,6 +175,7 @@ class NodeCheckShown(Shown):
     protocol: str | None
     connect_ms: float | None
     login_ms: float | None
+    steps: list[NodeStepShown]
 
     @classmethod
     def of(cls, found: NodeCheck) -> Self:
@@ -156,7 +191,21 @@ class NodeCheckShown(Shown):
             protocol=found.protocol,
             connect_ms=found.connect_ms,
             login_ms=found.login_ms,
+            steps=_steps(found),
         )
+
+
+def _steps(found: NodeCheck) -> list[NodeStepShown]:
+    """As far as it came: the step that failed is the last, and says why."""
+    steps: list[NodeStepShown] = []
+    ways: tuple[tuple[Literal["connect", "login"], float | None], ...] = (
+        ("connect", found.connect_ms), ("login", found.login_ms),
+    )  # fmt: skip
+    for name, ms in ways:
+        steps.append(NodeStepShown(name=name, ok=ms is not None, ms=ms, detail="" if ms is not None else found.problem))
+        if ms is None:
+            break
+    return steps
 
 
 class NodeChecksShown(Shown):
@@ -174,7 +223,8 @@ class CountShown(Shown):
 class ContactShown(Shown):
     """A contact. `fingerprint`, `safety_number` and `link` with a key are null, or without one, until they were met.
 
-    `stopped` is another key that was shown: nothing goes either way until the person decides.
+    `stopped` is another key that was shown: nothing goes either way until the person decides. `connected`: a
+    conversation stands now, on which `key_agreement` was agreed.
     """
 
     uin: UinNumber
@@ -190,6 +240,8 @@ class ContactShown(Shown):
     last_seen: Time | None
     draft: str
     retention_ms: int | None
+    connected: bool
+    key_agreement: str | None
 
     @classmethod
     def of(cls, messenger: Messenger, contact: Contact) -> Self:
@@ -209,6 +261,8 @@ class ContactShown(Shown):
             last_seen=time_or_none(contact.last_seen),
             draft=contact.draft,
             retention_ms=contact.retention_ms,
+            connected=messenger.conversation_with(contact.uin) is not None,
+            key_agreement=messenger.conversation_with(contact.uin),
         )
 
 
@@ -291,6 +345,99 @@ class NewInviteShown(Shown):
 
     id: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     link: str
+
+
+class AddressShown(Shown):
+    """A one-time address of the page. It is shown this once."""
+
+    address: str
+    expires_at: Time
+
+
+class PairingShown(Shown):
+    """A pairing code, and where it is typed in. It is shown this once."""
+
+    code: str
+    expires_at: Time
+    address: str
+
+
+class DeviceShown(Shown):
+    """A browser that is let in to the page; `current` is the one that asks."""
+
+    id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    name: str
+    kind: Literal["local", "paired"]
+    created_at: Time
+    last_seen: Time
+    current: bool
+
+    @classmethod
+    def of(cls, device: PageDevice, asker: object = None) -> Self:
+        return cls(
+            id=device.id,
+            name=device.name,
+            kind=device.kind,
+            created_at=time(device.created_at),
+            last_seen=time(device.last_seen),
+            current=device.id == asker,
+        )
+
+
+class DevicesShown(Shown):
+    """Every browser that is let in, the oldest first."""
+
+    devices: list[DeviceShown]
+
+
+class ProfileShown(Shown):
+    """One's own profile. `name` stands in one's own links; `folder` is for the person's eyes alone."""
+
+    name: str
+    passphrase: bool
+    backed_up_at: Time | None
+    set_up: bool
+    folder: Annotated[str, Field(description="Shown, never taken.")]
+
+
+class NodeShown(Shown):
+    """One of one's own nodes. `current` is the one at which one is logged in."""
+
+    address: str
+    fingerprint: Print | None
+    current: bool
+
+
+class NodesShown(Shown):
+    """One's own nodes, in the order in which they are preferred."""
+
+    nodes: list[NodeShown]
+    roaming: bool
+
+
+class LinkShown(Shown):
+    """What a contact link says. Nothing of it is proved."""
+
+    uin: UinNumber
+    name: str
+    fingerprint: Print | None
+    nodes: list[str]
+    invite: bool
+
+
+class QrTextsShown(Shown):
+    """What the QR codes of a picture say."""
+
+    texts: list[str]
+
+
+class PreferencesShown(Shown):
+    """How the person wants the page, on all devices alike. Also what is sent to change them, whole."""
+
+    language: Literal["auto", "en", "ru"] = "auto"
+    theme: Literal["auto", "light", "dark"] = "auto"
+    notifications: bool = False
+    retention_default_ms: Annotated[int, Field(ge=1, le=MOST_MS)] | None = None
 
 
 def with_times(values: dict[str, Any]) -> dict[str, Any]:
