@@ -15,7 +15,7 @@ COMPILE = "$(UV)" pip compile pyproject.toml --quiet --universal --python-versio
 	--generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 UV = $(or $(shell command -v uv),$(wildcard $(BIN)/uv))
 
-.PHONY: help run test lint format fuzz sim simcore scale bench cost constraints setup setup-test clean
+.PHONY: help run test lint format fuzz sim simcore scale bench cost screenshots constraints setup setup-test clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 14
@@ -59,6 +59,9 @@ bench: setup-test  ## Measure: prints a table and writes JSON
 
 cost: setup-test  ## Measure, and write docs/cost.md and its picture
 	@$(BIN)/python bench/cost.py
+
+screenshots: setup-test  ## Make pictures of the page, of every view, into docs/screenshots
+	@$(BIN)/python tools/screenshots.py
 
 constraints:  ## Pin the dependencies anew (needs uv; UPGRADE=--upgrade takes newer versions)
 	@test -n "$(UV)" || { echo "make constraints needs uv; run: $(BIN)/python -m pip install uv" >&2; exit 1; }
