@@ -1,0 +1,16 @@
+"""`uzel`, but that a commit is not synced: what `test_synced` must find. There is no setting that does this.
+
+Takes the arguments of `uzel`.
+"""
+
+from __future__ import annotations
+
+from uzel.app.main import main
+from uzel.store import cipher
+
+if __name__ == "__main__":
+    strict = cipher._SETTINGS
+    lax = tuple(setting.replace("synchronous = FULL", "synchronous = NORMAL") for setting in strict)
+    assert lax != strict
+    cipher._SETTINGS = lax
+    main()
