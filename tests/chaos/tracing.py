@@ -89,9 +89,8 @@ def judge(lines: Iterable[str], log: str, connections: Iterable[str]) -> Verdict
             if step.call in _READS and step.result is not None and step.result > 0:
                 arrived[step.what] = arrived.get(step.what, 0) + step.result
                 written[step.what] = False
-            elif step.call in _SENDS and step.result is None:
-                if arrived.pop(step.what, 0) >= LARGE:
-                    verdict.answers[step.what] = verdict.answers.get(step.what, 0) + 1
-                    if dirty or not written[step.what]:
-                        verdict.unsynced.append(f"{step.call} to {step.what}")
+            elif step.call in _SENDS and step.result is None and arrived.pop(step.what, 0) >= LARGE:
+                verdict.answers[step.what] = verdict.answers.get(step.what, 0) + 1
+                if dirty or not written[step.what]:
+                    verdict.unsynced.append(f"{step.call} to {step.what}")
     return verdict

@@ -49,9 +49,11 @@ def uzel(
 class Running:
     """A command that runs on. Its lines are read as they come, unless `stdout` names a descriptor of the test's own."""
 
-    def __init__(self, *arguments: object, stdout: int | None = None, group: bool = False) -> None:
+    def __init__(
+        self, *arguments: object, stdout: int | None = None, group: bool = False, program: Sequence[str] = UZEL
+    ) -> None:
         self.process = subprocess.Popen(
-            [*UZEL, *map(str, arguments)],
+            [*program, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
