@@ -21,9 +21,9 @@ from pathlib import Path
 
 from e2e.cli_harness import UZEL, Running, RunningNode
 from uzel.errors import Reason
-from uzel.faces.cli.core_client import CoreClient
 from uzel.faces.cli.node_client import ask_node
 from uzel.identity import Identity
+from uzel.local.core_client import CoreClient
 from uzel.names import ContactLink
 from uzel.store.profile import Profile
 from uzel.store.tables import Tables

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from chaos.checks import Answer, Said
 from uzel.errors import CoreSilentError, NoCoreError, NotYourCoreError, QueuedError, StorageError, UzelError
-from uzel.faces.cli.core_client import CoreClient
 from uzel.faces.cli.core_sender import deliver_through_core
+from uzel.local.core_client import CoreClient
 from uzel.names import ContactLink
 
 ANSWER = 15.0

@@ -22,8 +22,8 @@ from e2e.cli_harness import UZEL
 from e2e.netns import Host, Impossible
 from e2e.netns_processes import PORT, Field, Node, Started
 from uzel.errors import StorageError, UzelError
-from uzel.faces.cli.core_client import CoreClient
 from uzel.identity import Identity
+from uzel.local.core_client import CoreClient
 from uzel.names import ContactLink, Uin
 from uzel.store.profile import Profile
 

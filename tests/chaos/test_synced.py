@@ -21,8 +21,8 @@ from chaos.tracing import CALLS, LARGE, judge, steps
 from e2e.cli_harness import UZEL, Running, RunningNode, environment
 from e2e.netns import command
 from uzel.client import Client
-from uzel.faces.cli.core_client import CoreClient
 from uzel.identity import Identity
+from uzel.local.core_client import CoreClient
 from uzel.names import ContactLink, Uin
 from uzel.store.profile import Profile
 
