@@ -52,9 +52,11 @@ class Running:
 
     program: Sequence[str] = UZEL
 
-    def __init__(self, *arguments: object, stdout: int | None = None, group: bool = False) -> None:
+    def __init__(
+        self, *arguments: object, stdout: int | None = None, group: bool = False, program: Sequence[str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [*self.program, *map(str, arguments)],
+            [*(program or self.program), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,

@@ -16,11 +16,12 @@ from starlette.responses import StreamingResponse
 from uzel.core.messenger import Messenger
 from uzel.core.own import Preferences
 from uzel.errors import PictureError
-from uzel.faces.api.asked import BackupSecret, NewNodes, NewPassphrase, ProfileChange
+from uzel.faces.api.asked import BackupSecret, NewNodes, NewPassphrase, ProfileChange, ReadLink
 from uzel.faces.api.context import Core
 from uzel.faces.api.kinds import Pixels, time_or_none
+from uzel.faces.api.routes_self import SVG, qr_svg
 from uzel.faces.api.shown import NodeShown, NodesShown, PreferencesShown, ProfileShown, QrTextsShown
-from uzel.names import NodeReference
+from uzel.names import ContactLink, NodeReference
 
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 RECOVERY_CODE = "X-Uzel-Recovery-Code"
@@ -108,6 +109,12 @@ async def read_qr(request: Request, width: Pixels, height: Pixels) -> QrTextsSho
     if len(pixels) != width * height or len(pixels) > MOST_PICTURE:
         raise PictureError(f"a picture has width times height bytes, at most {MOST_PICTURE}")
     return QrTextsShown(texts=await run_in_threadpool(_codes, pixels, width, height))
+
+
+@router.post("/qr/draw", response_class=Response, responses={200: SVG})
+async def draw_qr(body: ReadLink) -> Response:
+    """Any contact link as a QR code: a new invite's too, which is told once."""
+    return qr_svg(str(ContactLink.parse(body.link)))
 
 
 def _codes(pixels: bytes, width: int, height: int) -> list[str]:

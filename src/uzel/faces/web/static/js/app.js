@@ -1,0 +1,72 @@
+// Where the page begins: let this browser in, fetch what is there, then show it, after the first run if there was none.
+
+import { onSignedOut, secret } from "./api.js";
+import { conversation } from "./conversation.js";
+import { h } from "./dom.js";
+import { t } from "./i18n.js";
+import { knot } from "./icons.js";
+import { apply, remembered } from "./looks.js";
+import { notices } from "./notices.js";
+import { empty } from "./parts.js";
+import { route } from "./router.js";
+import { note } from "./say.js";
+import { lower, raise, roomy } from "./shell.js";
+import { signIn, signInPage } from "./sign_in.js";
+import { close, on, open, store } from "./store.js";
+
+/** A view whose module is fetched when it is first shown. */
+const later = (module, view) => async (parameters, signal) => (await import(`./${module}.js`))[view](parameters, signal);
+
+route("/", home);
+route("/chat/:uin", conversation);
+route("/chat/:uin/at/:number", conversation);
+route("/contact/:uin", contact);
+route("/add", later("add_contact", "addContact"));
+route("/me", later("me_page", "mePage"));
+route("/requests", later("request_list", "requestList"));
+route("/invites", later("invites", "invites"));
+route("/search", later("search", "search"));
+route("/settings", later("settings", "settings"));
+
+const noticing = new AbortController();
+await remembered();
+onSignedOut(() => {
+  if (!store.stream) return;
+  secret.forget();
+  close();
+  lower();
+  signInPage({ code: "unauthorized" }, () => location.reload());
+});
+await begin();
+
+async function begin() {
+  const problem = (await signIn()) ?? (await open().then(() => null, (failed) => failed));
+  if (problem) {
+    signInPage(problem, begin);
+    return;
+  }
+  await apply();
+  notices(noticing.signal);
+  on("preferences", apply, noticing.signal);
+  on("device", (device) => device.change === "address_reused" && note(t("devices.reused"), { bad: true }), noticing.signal);
+  if (store.profile.set_up) raise();
+  else (await import("./first_run.js")).firstRun(raise);
+}
+
+/** Nothing is chosen: what to do next. */
+function home() {
+  const words = store.chats.size ? t("home.words") : t("chats.none.do");
+  return {
+    title: "",
+    node: h("div", { class: "home" }, empty(knot(96), store.chats.size ? t("home.title") : t("home.first"), words,
+      h("a", { class: "button primary", href: "#/add" }, t("nav.add")), h("a", { class: "button", href: "#/me" }, t("nav.me")))),
+    focus: () => {},
+  };
+}
+
+/** A contact: beside the conversation where there is room, else instead of it. */
+async function contact(parameters, signal) {
+  const { contactPage } = await import("./contact_page.js");
+  const shown = contactPage(parameters, signal);
+  return roomy() ? conversation(parameters, signal, shown) : shown;
+}

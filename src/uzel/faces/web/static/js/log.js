@@ -1,0 +1,351 @@
+// The texts of a conversation, by window: a contiguous run of them is in the document, and no more.
+//
+// Older ones are fetched when one scrolls up, newer ones when one comes back down; at the other end as many leave. What
+// one looks at stays where it is. At the end new texts come in and the view follows; elsewhere they are counted.
+
+import { del, get, post } from "./api.js";
+import { fill, h } from "./dom.js";
+import { t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { row } from "./message.js";
+import { complain } from "./say.js";
+import { on } from "./store.js";
+import { clock } from "./time.js";
+
+const PAGE = 40;
+const MOST = 180;
+const NEAR = 700;
+const AT_END = 48;
+
+export class Log {
+  #uin;
+  #texts = [];
+  #rows = new Map();
+  #byId = new Map();
+  #atStart = false;
+  #atEnd = true;
+  #busy = false;
+  #arrived = [];
+  #fresh = 0;
+  #stuck = true;
+  #readTo = 0;
+  #signal;
+  #about;
+
+  /** `who`: { author(record), onMore(record, anchor), onArrived(record), onChanged() }. */
+  constructor(uin, who, signal) {
+    this.#uin = uin;
+    this.#signal = signal;
+    this.who = who;
+    this.inner = h("div", { class: "log-rows" });
+    this.lastState = h("p", { class: "last-state" });
+    this.scroller = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": t("log"), onkeydown: (event) => this.#walk(event) },
+      h("div", { class: "log-width" }, this.inner, this.lastState));
+    this.count = h("span", { class: "badge", hidden: true });
+    this.jump = h("button", { type: "button", class: "jump", hidden: true, onclick: () => this.openLatest().catch(complain) }, icon("down", 18), t("log.latest"), this.count);
+    this.node = h("div", { class: "log-frame" }, this.scroller, this.jump);
+    this.#about = {
+      firstUnread: null, authorOf: who.author, quoted: (id) => this.#byId.get(id), onMore: who.onMore,
+      onQuote: (record) => this.openAround(record.number).catch(complain),
+      onRetry: (record) => post(`/v1/texts/${record.number}/retry`).catch(complain),
+    };
+    this.#listen();
+  }
+
+  #listen() {
+    const signal = this.#signal;
+    this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    const size = new ResizeObserver(() => this.#stuck && this.#toEnd());
+    size.observe(this.scroller);
+    size.observe(this.inner);
+    signal.addEventListener("abort", () => size.disconnect());
+    const here = (call) => (detail) => detail.chat === undefined || detail.chat === this.#uin ? call(detail) : undefined;
+    on("text", here((record) => this.#arrives(record)), signal);
+    on("state", here((state) => this.#changes(state)), signal);
+    on("removed", here((gone) => this.#removes(gone.number)), signal);
+    on("deleted", here(() => this.openLatest().catch(complain)), signal);
+    on("anew", () => this.openLatest().catch(complain), signal);
+    for (const kind of ["focus", "visibilitychange"]) window.addEventListener(kind, () => this.#seen(), { signal });
+  }
+
+  get empty() {
+    return this.#texts.length === 0;
+  }
+
+  /** Whether the other side never said anything here, as far as is known. */
+  get oneSided() {
+    return this.#atStart && this.#texts.every((each) => each.outgoing);
+  }
+
+  get last() {
+    return this.#atEnd ? this.#texts.at(-1) : undefined;
+  }
+
+  /** Show the end. */
+  async openLatest() {
+    const texts = await this.#fetch(`limit=${PAGE}`);
+    this.#fresh = 0;
+    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
+    this.#stuck = true;
+    this.#toEnd();
+    this.#settle();
+  }
+
+  /** Show where what was not read begins, with a line above it; else the end. */
+  async openUnread() {
+    const texts = await this.#fetch(`limit=${PAGE}`);
+    const first = texts.find((each) => each.unread);
+    this.#about.firstUnread = first?.number ?? null;
+    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
+    this.#toEnd();
+    if (first) this.#rows.get(first.number).querySelector(".unread-line").scrollIntoView({ block: "center" });
+    this.#scrolled();
+  }
+
+  /** Show a place in it, and the text there. */
+  async openAround(number) {
+    if (!this.#rows.has(number)) {
+      const { texts } = await get(`/v1/texts/${number}/around?limit=${PAGE}`, this.#signal);
+      const [older, newer] = await Promise.all([
+        this.#fetch(`before=${texts[0].number}&limit=1`), this.#fetch(`after=${texts.at(-1).number}&limit=1`)]);
+      this.#replace(texts, { atStart: older.length === 0, atEnd: newer.length === 0 });
+    }
+    this.#stuck = false;
+    const found = this.#rows.get(number);
+    if (!found) return;
+    found.scrollIntoView({ block: "center" });
+    found.classList.add("found");
+    setTimeout(() => found.classList.remove("found"), 2500);
+    this.#point(found);
+    found.querySelector(".more").focus({ preventScroll: true });
+    this.#settle();
+  }
+
+  /** Give the keyboard to the last text. */
+  enter() {
+    this.inner.lastElementChild?.querySelector(".more").focus();
+  }
+
+  async remove(record) {
+    await del(`/v1/texts/${record.number}`);
+  }
+
+  async #fetch(query) {
+    const { texts } = await get(`/v1/chats/${this.#uin}/texts?${query}`, this.#signal);
+    return texts;
+  }
+
+  #replace(texts, where) {
+    this.#texts = texts;
+    this.#atStart = where.atStart;
+    this.#atEnd = where.atEnd;
+    for (const each of texts) this.#byId.set(each.id, each);
+    this.#rows.clear();
+    fill(this.inner, texts.map((each, index) => this.#row(each, texts[index - 1])));
+    this.#point(this.inner.lastElementChild);
+  }
+
+  #row(record, previous) {
+    const made = row(record, { ...this.#about, previous, author: this.who.author(record) });
+    this.#rows.set(record.number, made);
+    return made;
+  }
+
+  async #older() {
+    if (this.#atStart || this.#busy || this.empty) return;
+    await this.#while(async () => {
+      const texts = await this.#fetch(`before=${this.#texts[0].number}&limit=${PAGE}`);
+      this.#atStart = texts.length < PAGE;
+      this.#keep(() => {
+        for (const each of texts) this.#byId.set(each.id, each);
+        this.inner.prepend(...texts.map((each, index) => this.#row(each, texts[index - 1])));
+        const first = this.#texts[0];
+        this.#texts.unshift(...texts);
+        this.#redraw(first.number);
+        this.#trim(-1);
+      });
+    });
+  }
+
+  async #newer() {
+    if (this.#atEnd || this.#busy || this.empty) return;
+    await this.#while(async () => {
+      const texts = await this.#fetch(`after=${this.#texts.at(-1).number}&limit=${PAGE}`);
+      this.#atEnd = texts.length < PAGE;
+      this.#keep(() => this.#append(texts));
+    });
+  }
+
+  async #while(work) {
+    this.#busy = true;
+    try {
+      await work();
+    } catch (problem) {
+      complain(problem);
+    } finally {
+      this.#busy = false;
+    }
+    this.#settle();
+  }
+
+  #append(texts) {
+    for (const each of texts) {
+      if (this.#rows.has(each.number)) continue;
+      this.#byId.set(each.id, each);
+      this.inner.append(this.#row(each, this.#texts.at(-1)));
+      this.#texts.push(each);
+    }
+    this.#trim(0);
+  }
+
+  /** So many are enough: the rest leaves, at the start (0) or the end (-1). */
+  #trim(side) {
+    while (this.#texts.length > MOST) {
+      const [gone] = this.#texts.splice(side, 1);
+      this.#rows.get(gone.number).remove();
+      this.#rows.delete(gone.number);
+      if (side === 0) this.#atStart = false;
+      else this.#atEnd = false;
+    }
+    if (!this.inner.querySelector(".more[tabindex='0']")) this.#point(this.inner.lastElementChild);
+  }
+
+  /** Change the rows, and leave what one looks at where it is. */
+  #keep(change) {
+    const top = this.scroller.getBoundingClientRect().top;
+    const seen = [...this.inner.children].find((each) => each.getBoundingClientRect().bottom > top);
+    const number = Number(seen?.dataset.number);
+    const at = () => this.#rows.get(number)?.querySelector("article").getBoundingClientRect().top;
+    const before = at();
+    change();
+    const after = at();
+    if (before !== undefined && after !== undefined) this.scroller.scrollTop += after - before;
+  }
+
+  #arrives(record) {
+    this.#arrived.push(record);
+    if (this.#arrived.length === 1) requestAnimationFrame(() => this.#take());
+  }
+
+  #take() {
+    const arrived = this.#arrived.splice(0);
+    if (this.#signal.aborted) return;
+    if (this.#atEnd) {
+      const last = this.#texts.at(-1)?.number ?? 0;
+      const change = () => this.#append(arrived.filter((each) => each.number > last));
+      if (this.#stuck) change();
+      else this.#keep(change);
+    }
+    if (arrived.at(-1).outgoing && arrived.at(-1).state === "queued") this.#follow(arrived.at(-1));
+    else if (!this.#stuck) this.#fresh += arrived.filter((each) => !each.outgoing).length;
+    if (this.#stuck) this.#toEnd();
+    arrived.forEach(this.who.onArrived);
+    this.#settle();
+  }
+
+  /** One's own new text is shown wherever one was. */
+  #follow(record) {
+    this.#fresh = 0;
+    if (!this.#atEnd && !this.#rows.has(record.number)) this.openLatest().catch(complain);
+    else {
+      this.#stuck = true;
+      this.#toEnd();
+    }
+  }
+
+  #changes(state) {
+    const record = this.#texts.find((each) => each.number === state.number) ?? this.#arrived.find((each) => each.number === state.number);
+    if (!record) return;
+    Object.assign(record, { state: state.state, reason: state.reason, changed_at: state.changed_at });
+    this.#redraw(state.number);
+    this.#settle();
+  }
+
+  #redraw(number) {
+    const index = this.#texts.findIndex((each) => each.number === number);
+    const old = this.#rows.get(number);
+    if (index < 0 || !old) return;
+    const made = this.#row(this.#texts[index], this.#texts[index - 1]);
+    const focused = old.contains(document.activeElement);
+    made.querySelector(".more").tabIndex = old.querySelector(".more").tabIndex;
+    old.replaceWith(made);
+    if (focused) made.querySelector(".more").focus({ preventScroll: true });
+  }
+
+  #removes(number) {
+    this.#arrived = this.#arrived.filter((each) => each.number !== number);
+    const index = this.#texts.findIndex((each) => each.number === number);
+    if (index < 0) return;
+    const [gone] = this.#texts.splice(index, 1);
+    this.#byId.delete(gone.id);
+    const focused = this.#rows.get(number).contains(document.activeElement);
+    this.#keep(() => {
+      this.#rows.get(number).remove();
+      this.#rows.delete(number);
+      if (this.#texts[index]) this.#redraw(this.#texts[index].number);
+    });
+    this.#point(this.inner.lastElementChild);
+    if (focused) this.enter();
+    this.#settle();
+  }
+
+  #toEnd() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    const below = scrollHeight - scrollTop - clientHeight;
+    this.#stuck = this.#atEnd && below < AT_END;
+    if (this.#stuck) this.#fresh = 0;
+    if (scrollTop < NEAR) this.#older();
+    if (below < NEAR) this.#newer();
+    this.#settle();
+  }
+
+  /** What follows from where one is: the button, the state of the last text, what counts as read. */
+  #settle() {
+    this.jump.hidden = this.#stuck || this.empty;
+    this.count.hidden = this.#fresh === 0;
+    this.count.textContent = this.#fresh ? String(this.#fresh) : "";
+    const { last } = this;
+    const words = last?.outgoing ? t(`state.${last.state}`) : "";
+    const shown = last?.state === "delivered" ? t("state.delivered.at", { time: clock(last.changed_at) }) : words;
+    if (this.lastState.textContent !== shown) this.lastState.textContent = shown;
+    this.who.onChanged();
+    this.#seen();
+  }
+
+  /** What is in view of somebody who looks is read. */
+  #seen() {
+    if (document.visibilityState !== "visible" || !document.hasFocus() || this.#signal.aborted) return;
+    const bottom = this.scroller.getBoundingClientRect().bottom + 8;
+    const shown = this.#texts.findLast((each) => each.unread && this.#rows.get(each.number).getBoundingClientRect().bottom <= bottom);
+    if (!shown || shown.number <= this.#readTo) return;
+    this.#readTo = shown.number;
+    for (const each of this.#texts) if (each.number <= shown.number) each.unread = false;
+    post(`/v1/chats/${this.#uin}/read`, { up_to: shown.number }).catch(() => {
+      this.#readTo = 0;
+    });
+  }
+
+  #point(chosen) {
+    for (const each of this.inner.querySelectorAll(".more[tabindex='0']")) each.tabIndex = -1;
+    const more = chosen?.querySelector(".more");
+    if (more) more.tabIndex = 0;
+  }
+
+  #walk(event) {
+    const here = event.target.closest(".row-of-log");
+    if (!here || !event.target.classList.contains("more")) return;
+    const to = {
+      ArrowUp: here.previousElementSibling, ArrowDown: here.nextElementSibling,
+      Home: this.inner.firstElementChild, End: this.inner.lastElementChild,
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    this.#point(to);
+    to.querySelector(".more").focus({ preventScroll: true });
+    to.scrollIntoView({ block: "nearest" });
+  }
+}

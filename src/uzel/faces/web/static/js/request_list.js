@@ -1,0 +1,51 @@
+// Strangers who want to be let in. What they said is no text before they are, so that nobody is made to read it.
+
+import { post, put } from "./api.js";
+import { avatar } from "./avatar.js";
+import { keepFor } from "./add_contact.js";
+import { confirm } from "./dialogs.js";
+import { fill, h } from "./dom.js";
+import { t } from "./i18n.js";
+import { button, empty, field, form, page, pageHead, submit, textInput } from "./parts.js";
+import { code } from "./plain_text.js";
+import { go } from "./router.js";
+import { complain } from "./say.js";
+import { on, refreshRequests, store } from "./store.js";
+import { ago } from "./time.js";
+
+/** The view of /requests. */
+export function requestList(_, signal) {
+  const list = h("div", { class: "stack" });
+  const draw = () => {
+    if (list.querySelector("input:focus") && store.requests.length === list.childElementCount) return;
+    fill(list, store.requests.length ? store.requests.map(item)
+      : empty("user", t("requests.none"), t("requests.none.do"), h("a", { class: "button", href: "#/settings" }, t("requests.settings"))));
+  };
+  on("requests", draw, signal);
+  draw();
+  return { title: t("requests"), node: page(pageHead(t("requests")), h("p", { class: "lead" }, t("requests.words")), list) };
+}
+
+function item(request) {
+  const name = textInput({ maxlength: "64", dir: "auto" });
+  const accept = async () => {
+    const contact = await post(`/v1/requests/${request.uin}/accept`, { name: name.value.trim() });
+    await keepFor(contact);
+    go(`/chat/${contact.uin}`);
+  };
+  const refuse = async () => {
+    await post(`/v1/requests/${request.uin}/refuse`);
+    await refreshRequests();
+  };
+  const block = async () => {
+    if (!await confirm(t("contact.block"), t("contact.block.sure", { name: request.uin }), t("contact.block"))) return;
+    await put(`/v1/blocks/${request.uin}`);
+    await post(`/v1/requests/${request.uin}/refuse`).catch((problem) => problem.code === "no_request" || complain(problem));
+    await refreshRequests();
+  };
+  return h("section", { class: "card request", "aria-label": String(request.uin) },
+    h("div", { class: "request-who" }, avatar(request, "big"), h("div", {}, h("h2", {}, code(request.uin)),
+      h("p", { class: "hint" }, t(request.has_text ? "requests.said" : "requests.knocked", { ago: ago(request.last_at) })), h("p", { class: "hint small-print" }, t("requests.key"), " ", code(request.fingerprint)))),
+    form(accept, field(t("requests.name"), name),
+      h("div", { class: "row" }, submit(t("requests.accept")), button(t("requests.refuse"), refuse), button(t("contact.block"), block, { kind: "danger quiet" }))));
+}

@@ -1,0 +1,176 @@
+// What the page knows of the core, kept true by the live events. Views read it and ask to be told of changes.
+//
+// Kinds of news: `chats` (the list, or a line of it), `text`, `state`, `removed`, `read`, `draft`, `contact`,
+// `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `preferences`, `profile`, and `anew`
+// (everything was fetched again, since something was missed).
+
+import { get, patch, put } from "./api.js";
+import { later } from "./dom.js";
+import { Stream } from "./stream.js";
+
+const MOST_CHATS = 1000;
+const told = new EventTarget();
+
+export const store = {
+  me: null,
+  profile: null,
+  status: null,
+  chats: new Map(),
+  requests: [],
+  preferences: { language: "auto", theme: "auto", notifications: false, retention_default_ms: null },
+  link: { up: true, retryAt: null },
+  stream: null,
+};
+
+/** Be told of one kind of news, until the signal says that nobody listens any more. */
+export const on = (kind, call, signal) => told.addEventListener(kind, (event) => call(event.detail), { signal });
+const tell = (kind, detail) => told.dispatchEvent(new CustomEvent(kind, { detail }));
+
+/** Fetch everything, then follow. */
+export async function open() {
+  const after = await fetchAll();
+  store.stream = new Stream(after, { onEvent: take, onLink: linked });
+  store.stream.run();
+}
+
+export function close() {
+  store.stream?.close();
+  store.stream = null;
+}
+
+async function fetchAll() {
+  const status = await get("/v1/status");
+  const [me, profile, requests, preferences] = await Promise.all([
+    get("/v1/me"), get("/v1/profile"), get("/v1/requests"), get("/v1/preferences"), fetchChats(),
+  ]);
+  Object.assign(store, { status, me, profile, requests: requests.requests });
+  Object.assign(store.preferences, preferences);
+  return status.last_event;
+}
+
+async function fetchChats() {
+  const { chats } = await get(`/v1/chats?limit=${MOST_CHATS}`);
+  store.chats = new Map(chats.map((chat) => [chat.uin, chat]));
+  tell("chats");
+}
+
+async function fetchRequests() {
+  store.requests = (await get("/v1/requests")).requests;
+  tell("requests");
+}
+
+async function fetchStatus() {
+  store.status = await get("/v1/status");
+  tell("presence");
+}
+
+const quietly = (call) => later(() => call().catch(() => {}), 60);
+export const refreshChats = quietly(fetchChats);
+const refreshRequests = quietly(fetchRequests);
+const refreshStatus = quietly(fetchStatus);
+
+function linked(link) {
+  const back = link.up && !store.link.up;
+  store.link = link;
+  tell("link");
+  if (back) refreshStatus();
+}
+
+const TAKE = {
+  text(text) {
+    const chat = store.chats.get(text.chat);
+    if (!chat) refreshChats();
+    else {
+      if (text.unread) chat.unread += 1;
+      if (text.outgoing) chat.waiting += 1;
+      if (!chat.last || chat.last.number < text.number) chat.last = text;
+      tell("chats");
+    }
+    tell("text", text);
+  },
+  state(state) {
+    const chat = store.chats.get(state.chat);
+    if (chat?.last?.number === state.number) Object.assign(chat.last, { state: state.state, reason: state.reason });
+    refreshChats();
+    tell("state", state);
+  },
+  removed(gone) {
+    refreshChats();
+    tell("removed", gone);
+  },
+  read(mark) {
+    const chat = store.chats.get(mark.chat);
+    if (chat && chat.last && chat.last.number <= mark.up_to) chat.unread = 0;
+    else refreshChats();
+    tell("chats");
+    tell("read", mark);
+  },
+  draft: (draft) => {
+    refreshChats();
+    tell("draft", draft);
+  },
+  retention: (change) => tell("contact", { uin: change.chat, change: "retention" }),
+  chat_deleted(gone) {
+    refreshChats();
+    tell("deleted", gone);
+  },
+  contact(change) {
+    refreshChats();
+    refreshRequests();
+    tell("contact", change);
+  },
+  request: () => refreshRequests(),
+  device: (change) => tell("device", change),
+  presence(presence) {
+    Object.assign(store.status, presence);
+    tell("presence");
+    refreshStatus();
+  },
+  conversation(talk) {
+    const chat = store.chats.get(talk.uin);
+    if (chat) {
+      chat.connected = talk.connected;
+      if (!talk.connected) chat.last_seen = new Date().toISOString();
+    }
+    tell("chats");
+    tell("contact", { uin: talk.uin, change: "conversation" });
+  },
+  async missed() {
+    await fetchAll();
+    tell("anew");
+    for (const kind of ["chats", "requests", "presence", "preferences"]) tell(kind);
+  },
+};
+
+function take(kind, data) {
+  TAKE[kind]?.(data);
+}
+
+/** The chats as they are listed: unread ones first, then the latest. */
+export function listed() {
+  const when = (chat) => chat.last?.number ?? 0;
+  const first = (chat) => (chat.unread > 0 && !chat.blocked ? 0 : 1);
+  return [...store.chats.values()].sort((a, b) => first(a) - first(b) || when(b) - when(a) || a.name.localeCompare(b.name));
+}
+
+/** Texts that were not read, of all chats. */
+export const unread = () => [...store.chats.values()].reduce((sum, chat) => sum + (chat.blocked ? 0 : chat.unread), 0);
+
+export async function prefer(change) {
+  Object.assign(store.preferences, change);
+  tell("preferences", change);
+  await put("/v1/preferences", store.preferences);
+}
+
+export async function changeProfile(change) {
+  store.profile = await patch("/v1/profile", change);
+  store.me = await get("/v1/me");
+  tell("profile");
+}
+
+export async function refreshProfile() {
+  store.profile = await get("/v1/profile");
+  tell("profile");
+}
+
+export { fetchRequests as refreshRequests };

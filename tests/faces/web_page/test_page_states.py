@@ -1,0 +1,139 @@
+"""What the page shows when something is not as usual: another key, a core that is gone; and what several windows share."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+
+import pytest
+import segno
+from playwright.sync_api import expect
+
+from faces.web_page.test_page_views import faults
+from faces.web_page.town import Person, Town
+from uzel.identity import Identity
+from uzel.store.profile import Profile
+from uzel.store.tables import Tables
+
+pytestmark = pytest.mark.timeout(240)
+FRIEND, OTHER = Identity.generate(), Identity.generate()
+
+
+def stopped(folder: Path) -> None:
+    """A verified contact who showed another key."""
+    with Profile.open(folder) as profile:
+        tables = Tables(profile.connection, profile.pins)
+        with profile.transaction():
+            now = round(time.time() * 1000)
+            tables.people.add(FRIEND.uin, now, name="Mira")
+            tables.pins.pin_peer(FRIEND.uin, FRIEND.fingerprint, verified=True)
+            tables.people.stop(FRIEND.uin, OTHER.fingerprint)
+            tables.texts.receive(FRIEND.uin, FRIEND.fingerprint, b"1" * 16, "Hello", None, now, now)
+
+
+def test_another_key_stops_everything_until_one_asked(town: Town) -> None:
+    person = town.person("Nora", prepare=stopped)
+    person.ready()
+    window = town.window(person)
+    page = window.page
+    expect(page.locator(".chat-item .alert-text")).to_be_visible()
+    window.go(f"/chat/{FRIEND.uin}")
+    window.shows(".banner.stop")
+    expect(page.locator("textarea")).to_have_count(0)
+    assert not faults(page)
+    page.locator(".banner.stop .button").click()
+    expect(page.locator("dialog .prints")).to_contain_text(str(OTHER.fingerprint))
+    expect(page.locator("dialog .prints")).to_contain_text(str(FRIEND.fingerprint))
+    assert not faults(page)
+    accept = page.get_by_role("button", name="Accept the new key")
+    expect(accept).to_be_disabled()
+    page.locator("dialog input[type=checkbox]").check()
+    accept.click()
+    expect(page.locator(".banner.stop")).to_have_count(0)
+    window.shows("textarea.composer-input")
+    window.shows(".head .trust.unsure")
+    told = person.ask("GET", f"/contacts/{FRIEND.uin}")
+    assert (told["stopped"], told["fingerprint"], told["verified"]) == (None, str(OTHER.fingerprint), False)
+    window.close()
+
+
+def test_a_core_that_is_gone_is_told_and_counted_down(town: Town) -> None:
+    person = town.person("Nora")
+    person.ready()
+    window = town.window(person)
+    window.shows(".chats .empty")
+    window.expected += ["ERR_", "Failed to load"]
+    person.stop()
+    bar = window.page.locator(".lost-bar")
+    expect(bar).to_contain_text("The connection to Uzel on your computer is lost.")
+    expect(bar.get_by_role("button", name="Retry now")).to_be_visible()
+    assert not faults(window.page)
+    window.close()
+
+
+def test_a_draft_and_what_was_read_are_the_same_in_every_window(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    first, second = old_town.window(alice), old_town.window(alice)
+    for window in (first, second):
+        window.shows(".chat-item")
+    bob.says(alice, "Read me once")
+    badge = f".chat-item[href='#/chat/{bob.uin}'] .badge"
+    second.shows(badge)
+    expect(second.page).to_have_title(re.compile(r"^\(\d+\) Uzel$"))
+    first.go(f"/chat/{bob.uin}")
+    expect(second.page.locator(badge)).to_have_count(0)
+    expect(second.page).to_have_title("Uzel")
+    second.go(f"/chat/{bob.uin}")
+    second.shows(".composer-input")
+    first.page.locator(".composer-input").fill("half a thought")
+    expect(second.page.locator(".composer-input")).to_have_value("half a thought")
+    first.page.locator(".composer-input").fill("")
+    expect(second.page.locator(".composer-input")).to_have_value("")
+    first.close()
+    second.close()
+
+
+def test_a_code_is_read_from_an_image_and_a_file_becomes_text(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    window = old_town.window(alice)
+    window.shows(".chat-item")
+    window.go("/add")
+    window.shows("textarea.wide-input")
+    drawn = io.BytesIO()
+    segno.make_qr(bob.link).save(drawn, kind="png", scale=6)
+    image = {"name": "code.png", "mimeType": "image/png", "buffer": drawn.getvalue()}
+    window.page.locator(".page input[type=file]").set_input_files([image])
+    expect(window.page.locator(".wide-input")).to_have_value(bob.link)
+    expect(window.page.locator(".found-contact")).to_contain_text(str(bob.uin))
+    window.go(f"/chat/{bob.uin}")
+    files = window.page.locator(".composer input[type=file]")
+    files.set_input_files([{"name": "list.txt", "mimeType": "text/plain", "buffer": "один\nдва".encode()}])
+    expect(window.page.locator(".composer-input")).to_have_value("один\nдва")
+    files.set_input_files([{"name": "photo.bin", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"}])
+    expect(window.page.locator(".composer .mistake")).to_contain_text("photo.bin is not a text file")
+    window.page.locator(".composer-input").fill("")
+    window.close()
+
+
+def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+    alice, _, _ = neighbours
+    window = old_town.window(alice)
+    window.shows(".chat-item")
+    window.go("/settings")
+    page = window.page
+    page.get_by_label("Language").select_option("ru")
+    expect(page.locator(".main h1")).to_have_text("Настройки")
+    expect(page.get_by_label("Язык")).to_be_focused()
+    assert page.evaluate("document.documentElement.lang") == "ru"
+    page.get_by_label("Оформление").select_option("dark")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator(".main h1")).to_have_text("Настройки")
+    alice.ask("PUT", "/preferences", {})
+    window.close()

@@ -1,0 +1,55 @@
+"""Every view of the page: where it is, and what is there once it is shown. Used by whatever has to see all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faces.web_page.town import Person
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`path` is behind #; `shown` is a selector; `press` opens a dialog, once the place is shown."""
+
+    name: str
+    path: str
+    shown: str
+    press: str = ""
+
+
+def views(friend: int, stranger_number: int) -> list[View]:
+    """All of them, for somebody who knows a friend, and a number that was never reached."""
+    return [
+        View("home", "/", ".home .knot"),
+        View("chat", f"/chat/{friend}", ".row-of-log article"),
+        View("chat-empty", f"/chat/{stranger_number}", ".talk-hint .empty"),
+        View("contact", f"/contact/{friend}", ".page .who"),
+        View("verify", f"/contact/{friend}", "dialog .safety", press=".card .button .icon-shield"),
+        View("add", "/add", "textarea.wide-input"),
+        View("me", "/me", "img.qr[src^='blob:']"),
+        View("requests", "/requests", ".request form"),
+        View("invites", "/invites", ".page form"),
+        View("invite-made", "/invites", "dialog .qr[src^='blob:']", press=".page form button[type=submit]"),
+        View("search", "/search?q=node", ".hit mark"),
+        View("settings", "/settings", ".line-text .code"),
+        View("help", "/settings", "dialog .keys", press=".button .icon-help"),
+    ]
+
+
+def furnish(alice: Person, bob: Person, carol: Person) -> int:
+    """What makes the views full: two who talk, a stranger who knocks, a number that nobody has. Gives that number."""
+    for person in (alice, bob):
+        person.ready()
+    alice.knows(bob, "Boris Ivanov")
+    bob.knows(alice)
+    alice.says(bob, "Hi Boris! Did the new node come up?")
+    answer = bob.says(alice, "Yes, this morning. It takes 40 MB, and nobody noticed the move")
+    bob.says(alice, "The doctor is happy with it too: https://uzel.example/doctor?node=2")
+    alice.says(bob, "Very good. Shall we compare safety numbers tonight?", answer["id"])
+    bob.says(alice, "Gladly. At eight?\nI shall have tea ready, and the long list of what is still to be moved.")
+    alice.says(bob, "At eight it is.")
+    carol.ask("POST", "/contacts", {"link": alice.link, "name": "Alice"})
+    carol.ask("POST", "/texts", {"to": alice.uin, "text": "It is Carol from the choir"})
+    nobody = 1_234_567
+    alice.ask("POST", "/contacts", {"link": str(nobody), "name": "Zoë"})
+    return nobody
