@@ -10,12 +10,14 @@ export PYTHON
 BIN := .venv/bin
 SECONDS = 60
 SEEDS = 10000
+MINUTES = 30
+SEED =
 UPGRADE =
 COMPILE = "$(UV)" pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 UV = $(or $(shell command -v uv),$(wildcard $(BIN)/uv))
 
-.PHONY: help run test lint format fuzz sim simcore scale bench screenshots constraints setup setup-test clean
+.PHONY: help run test lint format fuzz sim simcore chaos scale bench cost screenshots constraints setup setup-test clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 14
@@ -51,11 +53,17 @@ sim: setup-test  ## Simulate federations: make sim SEEDS=100000
 simcore: setup-test  ## Simulate cores that crash, break and run full: make simcore SEEDS=10000
 	@$(BIN)/python tests/sim_core/run.py --seeds $(SEEDS)
 
+chaos: setup-test  ## Break everything between two cores: make chaos MINUTES=30 SEED=7
+	@$(BIN)/python tests/chaos/run.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 scale: setup-test  ## Simulate 10, 100 and 1,000 nodes: make scale NODES="10 100"
 	@$(BIN)/python bench/scale.py $(if $(NODES),--nodes "$(NODES)")
 
 bench: setup-test  ## Measure: prints a table and writes JSON
 	@$(BIN)/python bench/run.py
+
+cost: setup-test  ## Measure, and write docs/cost.md and its picture
+	@$(BIN)/python bench/cost.py
 
 screenshots: setup-test  ## Make pictures of the page, of every view, into docs/screenshots
 	@$(BIN)/python tools/screenshots.py

@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 
-from load import Figures, RawLogin, open_pair
+from load import Figures
 from node_process import NodeProcess, federation
+from uzel.app.bench_load import RawLogin, open_pair
 from uzel.client import Client, Conversation
 from uzel.identity import Identity, MemoryPins, Pin
 

@@ -13,20 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from uzel.app.bench_node import LIMITS, Process, make_known
 from uzel.faces.cli.node_client import ask_node
 from uzel.identity import Identity
 from uzel.names import NodeAddress, NodeReference
-from uzel.store.sqlite_claims import SqliteClaims
 
-LIMITS = {
-    "half_open_per_address": 10_000,
-    "half_open": 10_000,
-    "connections_per_address": 100_000,
-    "logins_per_minute": 1_000_000,
-    "login_burst": 1_000_000,
-    "calls_per_minute": 1_000_000,
-    "call_burst": 1_000_000,
-}
 LINKED_LIMITS = {
     "link_calls_per_minute": 1_000_000,
     "link_call_burst": 1_000_000,
@@ -47,26 +38,6 @@ def pin(processor: int, pid: int = 0) -> None:
         os.sched_setaffinity(pid, {processor})
 
 
-class Process:
-    """What the kernel says of a process."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def cpu_seconds(self) -> float:
-        """User and system time of its threads, in the scheduler's nanoseconds."""
-        total = 0
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
-
-    def pss_kib(self) -> int:
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-        raise RuntimeError("the kernel does not tell the proportional set size")
-
-
 class NodeProcess(Process):
     """`uzel node run` on processor 0. The people's keys are put into its memory before it starts."""
 
@@ -81,10 +52,7 @@ class NodeProcess(Process):
     ) -> None:
         self.state = folder / "state"
         self.state.mkdir(mode=0o700, parents=True)
-        claims = SqliteClaims(self.state / "claims.db")
-        for person in people:
-            claims.claim(person.uin, person.fingerprint, time.time())
-        claims.close()
+        make_known(self.state, people)
         settings = folder / "node.toml"
         lines = ["[limits]", *(f"{name} = {value}" for name, value in {**LIMITS, **(limits or {})}.items())]
         lines += ["[times]", *(f"{name} = {value}" for name, value in (times or {}).items())]

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from typing import Self
 
-from load import Figures, close_ends, relay_figures
-from node_process import Process, pin
+from load import Figures, relay_figures
+from node_process import pin
+from uzel.app.bench_load import close_ends
+from uzel.app.bench_node import Process
 
 CONFIG = """
 global

@@ -20,9 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from across import calls_across, texts_and_streams
-from load import Figures, idle_clients, logins, make_people, relay_direct, relay_through_node, texts
+from load import Figures, idle_clients, logins, relay_direct, relay_through_node, texts
 from node_process import NodeProcess, pin
 from other_relays import haproxy, through_port
+from uzel.app.bench_load import make_people
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scale_world import LINK_DELAY, End, World
+from scale_world import End, World
 from uzel.errors import Reason
 from uzel.names import Fingerprint, NodeAddress, NodeReference
 from uzel.node import effects as fx
@@ -180,9 +180,9 @@ class SimNode:
 
     def _dial(self, effect: fx.Dial) -> None:
         world = self.world
-        delay = world.random.uniform(*LINK_DELAY)
         self._dials.add(effect.dial)
         target = world.by_host[effect.address.host]
+        delay = world.delay(self, target)
         if target.up:
             world.after(DIAL_TRIPS * delay, self._arrive, self.life, effect.dial, target, delay)
         elif target.is_off:

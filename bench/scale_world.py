@@ -1,13 +1,14 @@
 """The world of the scale simulation: a clock that costs no time, and a count of everything that passes between nodes.
 
-A link carries whole messages, in order, after the link's own delay; a dial takes three round trips of it; nothing is
-lost. Counterparts: `scale_node`, the nodes, and `scale_people`, their users.
+A link carries whole messages, in order, after a delay that its two nodes always have; a dial takes three round trips of
+it; nothing is lost. Counterparts: `scale_node`, the nodes, and `scale_people`, their users.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from scale_node import SimNode
 
 LINK_DELAY = (0.020, 0.080)
-"""Seconds that a message needs from node to node, at least and at most; each link has its own."""
+"""Seconds that a message needs from node to node, at least and at most; each pair of nodes has its own."""
 
 Answered = Callable[["SimNode", int, int, bool], None]
 
@@ -39,6 +40,7 @@ class World:
     """The clock, the nodes, what was sent between them (`sent`, by type), and what became of dials."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = random.Random(seed)
         self.now = 0.0
         self.events = 0
@@ -69,6 +71,12 @@ class World:
             action(*arguments)
             self.events += 1
         self.now = until
+
+    def delay(self, one: SimNode, other: SimNode) -> float:
+        """Seconds between these two: how far they are from one another does not change."""
+        least, most = LINK_DELAY
+        near, far = sorted((one.number, other.number))
+        return least + (most - least) * zlib.crc32(b"%d %d %d" % (self.seed, near, far)) / 2**32
 
     def passes(self, end: End, message: Message) -> None:
         """It goes over a link, from this end."""

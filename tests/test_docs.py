@@ -18,7 +18,7 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 COMMAND = re.compile(
-    r"(?:^|[\s`/|(=])uzel ((?:node|identity|profile|contact|request|invite) [a-z-]+"
+    r"(?:^|[\s`/|(=])uzel ((?:node|identity|profile|contact|request|invite|config|completion) [a-z-]+"
     r"|listen|send|demo|run|web|start|status|stop|me|chats|history|search|doctor|export|read|draft|retention|cancel|retry|strangers)\b([^`\n#]*)",
     re.MULTILINE,
 )

@@ -14,6 +14,7 @@ import pytest
 from client.client_world import ALICE, BOB, CAROL
 from core.core_world import Core, cores, run, until_async, world
 from faces.api.api_world import served
+from uzel.bot import worker
 from uzel.bot.desk import Desk
 from uzel.bot.own_core import OwnCore
 from uzel.bot.running_core import RunningCore
@@ -158,7 +159,9 @@ def test_an_async_function_that_hangs_or_raises_is_a_failure(tmp_path: Path) -> 
     run(story)
 
 
-def test_chats_are_worked_on_together_and_each_in_order(tmp_path: Path) -> None:
+def test_chats_are_worked_on_together_and_each_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PAGE", 5)
+
     async def story() -> None:
         async with (
             world() as w,
@@ -166,7 +169,7 @@ def test_chats_are_worked_on_together_and_each_in_order(tmp_path: Path) -> None:
             desk_of(bob, runs=False) as desk,
         ):
             await begun(desk)
-            for number in range(120):  # more than are held at a time
+            for number in range(23):  # more than are held at a time
                 last = await alice.says(bob, str(number))
             await alice.settled(last)
             gate = asyncio.Event()
@@ -176,12 +179,12 @@ def test_chats_are_worked_on_together_and_each_in_order(tmp_path: Path) -> None:
                     await gate.wait()
                 return text.text
 
-            async with working(desk, wait, BotSettings(waiting=50)):
+            async with working(desk, wait, BotSettings(waiting=10)):
                 await carol.says(bob, "not behind Alice")
                 # Alice's first page fills the memory: Carol's turn comes once there is room
                 gate.set()
                 assert await said(carol, bob, 1) == ["not behind Alice"]
-                assert await said(alice, bob, 120) == [str(number) for number in range(120)]
+                assert await said(alice, bob, 23) == [str(number) for number in range(23)]
 
     run(story)
 

@@ -292,3 +292,12 @@ def test_who_is_let_in_later_is_heard_from_then_on() -> None:
     delivery.arrived(came(1))
     effects: list[Effect] = delivery.take_effects()
     assert effects == [FIRST, Keep((came(1),))]
+
+
+def test_who_cannot_read_texts_gets_none_until_it_can() -> None:
+    delivery, paper = begun(peer=None)
+    delivery.peer_says(Gate.OPEN, takes_texts=False)
+    delivery.queued()
+    assert (delivery.take_effects(), paper.take()) == ([], [])
+    delivery.peer_says(Gate.OPEN)
+    assert delivery.take_effects() == [FIRST]

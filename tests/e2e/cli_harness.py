@@ -26,7 +26,8 @@ UZEL = (str(Path(sys.executable).with_name("uzel")),)
 
 def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours, without what `uzel` itself would read from it, and with what was given."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("UZEL_")} | dict(given or {})
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("UZEL_")}
+    return {**kept, "XDG_CONFIG_HOME": "/nonexistent", **(given or {})}
 
 
 def uzel(
@@ -51,9 +52,11 @@ class Running:
 
     program: Sequence[str] = UZEL
 
-    def __init__(self, *arguments: object, stdout: int | None = None, group: bool = False) -> None:
+    def __init__(
+        self, *arguments: object, stdout: int | None = None, group: bool = False, program: Sequence[str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [*self.program, *map(str, arguments)],
+            [*(program or self.program), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,

@@ -300,9 +300,9 @@ class Field:
     def start(self, host: Host, program: Sequence[object]) -> Started:
         """Any other program, on this host; every node listens by then."""
         self._nodes_listen()
-        return self._owned(Started(host, program))
+        return self.own(Started(host, program))
 
-    def _owned(self, started: _Any) -> _Any:
+    def own(self, started: _Any) -> _Any:
         """Have it end with the test, unless it has ended before."""
         self._running.append(started)
         return started
@@ -316,12 +316,12 @@ class Field:
 
     def node(self, host: Host, *peers: str, state: str = "", settings: Mapping[str, float] = NOTHING) -> Node:
         """A node that begins to run on this host; on the same state folder again when one ran here before."""
-        return self._owned(Node(host, self._folder / f"state-{state or host.name}", peers, settings))
+        return self.own(Node(host, self._folder / f"state-{state or host.name}", peers, settings))
 
     def talker(self, host: Host, name: str, *nodes: str, **how: Any) -> Talker:
         """This person, going online from this host; every node listens by then."""
         self._nodes_listen()
-        return self._owned(Talker(host, self.person(name), *nodes, **how))
+        return self.own(Talker(host, self.person(name), *nodes, **how))
 
     def listener(self, host: Host, name: str, node: str) -> Started:
         """This person's `uzel listen`, once online."""
@@ -340,7 +340,7 @@ class Field:
 
     def forwarder(self, host: Host, listen: str, to: str, delay: float) -> None:
         """A way of so many seconds, from an address of this host to another node."""
-        self._owned(Started(host, [sys.executable, HERE / "netns_forwarder.py", listen, to, delay]))
+        self.own(Started(host, [sys.executable, HERE / "netns_forwarder.py", listen, to, delay]))
 
     def _nodes_listen(self) -> None:
         for started in self._running:

@@ -92,7 +92,7 @@ def node(tmp_path_factory: pytest.TempPathFactory, known_identities: Path) -> It
 
 def test_a_core_starts_says_where_and_is_stopped(node: str, alice: Person) -> None:
     with alice.start("--node", node, "--api-port", 0) as core:
-        assert list(core.ready) == ["event", "uin", "socket", "api"]
+        assert list(core.ready) == ["event", "uin", "socket", "api", "page"]
         assert (core.ready["event"], core.ready["uin"]) == ("ready", alice.uin)
         path = Path(core.ready["socket"])
         assert path == alice.folder / "api.sock"
@@ -106,7 +106,7 @@ def test_a_core_starts_says_where_and_is_stopped(node: str, alice: Person) -> No
         assert "Another program is using this profile" in alice.said("start", code=1)
         assert alice.run("stop") == ""
         assert core.wait() == 0
-        assert core.talk == []
+        assert {json.loads(line)["event"] for line in core.talk} <= {"online"}  # it may have ended before
     assert sorted(os.listdir(alice.folder)) == ["profile.db", "profile.key", "profile.lock"]
     with alice.start() as core:  # the node is remembered
         assert core.ready["api"] is None
@@ -244,7 +244,7 @@ def test_what_goes_wrong_has_the_exit_code_of_its_kind(node: str, alice: Person)
 def test_texts_and_chats_are_looked_after(node: str, alice: Person, bob: Person) -> None:
     with alice.start("--node", node):
         alice.asks("contact", "add", bob.link)
-        assert uzel("send", "--profile", alice.folder, bob.uin, "waits", "--timeout", 0.2).returncode == 6
+        assert uzel("send", "--profile", alice.folder, bob.uin, "waits", "--timeout", 2).returncode == 6
         (text,) = alice.lists("history", bob.uin)
         number = text["number"]
         assert "cannot be done" in alice.said("retry", number, code=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from node.federation import PORT, Federation, Node, Peer, PeerLink, called_by, node_and_peers
@@ -62,6 +64,19 @@ def test_two_calls_wait_for_one_dial() -> None:
     assert len(world.hung) == 1
     answer_dials(world)
     assert there.link.take(CallRequest) == [CallRequest(A, B), CallRequest(C, B)]
+
+
+def test_how_long_a_dial_took_is_remembered() -> None:
+    world, node, _ = caller_and_teller(SwitchboardSettings(links=LinkSettings(kept=0)))
+    there = world.peer()
+    world.hanging.add(there.address)
+    node.remember(there.address, there.fingerprint)
+    known = node.board._links.known
+    assert known.distance(there.fingerprint) == math.inf
+    assert known.distance(STRANGER) == math.inf
+    world.wait(0.75)
+    answer_dials(world)
+    assert 0 < known.distance(there.fingerprint) <= 0.75
 
 
 def test_a_caller_who_left_meanwhile_is_not_missed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from node.federation import PORT, Federation, Peer, PeerLink, called_by, calling, node_and_peers
@@ -10,6 +12,7 @@ from uzel.names import NodeAddress
 from uzel.node.limits import Rate
 from uzel.node.settings import LinkSettings, SwitchboardSettings
 from uzel.wire import (
+    Address,
     Call,
     CallReady,
     CallRequest,
@@ -244,7 +247,9 @@ def test_how_long_a_ping_takes_is_known() -> None:
     world, node, (link,) = node_and_peers(pongs=False)
     (ping,) = (message for message in link.heard if isinstance(message, Ping)) if link.heard else (None,)
     assert ping is None, "taken already"
+    node.online(A)
     again = link.peer.dials(node)
+    again.say(CallRequest(B, A))
     (ping,) = (message for message in again.heard if isinstance(message, Ping))
     world.wait(0.25)
     again.say(Pong(ping.token))
@@ -267,14 +272,39 @@ def test_a_link_that_is_dialled_for_a_search_is_pinged_when_it_first_carries_a_c
     assert heard.count(Ping) == 1
 
 
-def test_a_dialled_node_is_asked_for_its_list_again_and_again() -> None:
+def test_one_that_is_accepted_is_pinged_then_as_well() -> None:
+    _, node, _ = node_and_peers(0)
+    node.online(A)
+    link = node.world.peer().dials(node)
+    assert link.take(Ping) == []
+    link.say(CallRequest(B, A))
+    assert len(link.take(Ping)) == 1
+
+
+def list_times(told: list[Address]) -> list[int]:
+    """When a dialled node is asked for its list, within ten hours; each time it tells one of these."""
     world, _, (link,) = node_and_peers()
     link.heard.clear()
     asked = []
-    for second in range(1400):
-        world.wait(1, step=1)
-        asked += [second] * len(link.take(NodeListRequest))
-    assert [round(each, -1) for each in asked] == [10, 70, 670, 1270]
+    for second in range(0, 36_000, 10):
+        world.wait(10, step=10)
+        for _ in link.take(NodeListRequest):
+            asked.append(second)
+            link.say(NodeList((told.pop(),) if told else ()))
+    return [later - earlier for earlier, later in pairwise(asked)]
+
+
+def test_a_dialled_node_is_asked_for_its_list_again_and_again() -> None:
+    intervals = list_times([Address(f"30.0.0.{number}", PORT) for number in range(200)])
+    assert len(intervals) > 50
+    assert intervals[0] == 60
+    assert {round(each, -2) for each in intervals[1:]} == {600}
+
+
+def test_and_more_rarely_while_it_tells_nothing_new() -> None:
+    minutes = [round(each / 60) for each in list_times([])]
+    assert minutes[:4] == [1, 10, 20, 40]
+    assert set(minutes[4:]) == {40}
 
 
 # -- Dialling again -----------------------------------------------------------------------------------------------
@@ -330,10 +360,12 @@ def test_a_failure_now_and_then_does_not_lock_a_node_out() -> None:
     for number in range(8):
         world.unreachable.add(there.address)
         node.say(A, Call(B + number))
+        world.wait(0.25)
         world.unreachable.clear()
         world.wait(2)
         opened = len(there.links)
         node.say(A, Call(1000 + number))
+        world.wait(0.25)
         assert len(there.links) > opened, "two seconds later it is dialled"
         world.wait(150, step=10)
 
@@ -405,6 +437,7 @@ def on_demand() -> tuple[Federation, Peer]:
     node.remember(there.address, there.fingerprint)
     world.wait(3)
     node.say(A, Call(B))
+    world.wait(0.25)
     there.link.say(FoundHere(B))
     assert stands(there.link)
     assert stands(link)
@@ -444,6 +477,7 @@ def test_a_call_dials_whom_it_needs() -> None:
     count = len(there.links)
     node = world.nodes[0]
     node.say(A, Call(B))
+    world.wait(0.25)
     assert len(there.links) == count + 1
     assert Search(B) in there.link.heard
 

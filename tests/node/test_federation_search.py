@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from node.federation import PORT, Federation, Node, PeerLink, holders, node_and_peers
+from node.federation import PORT, Federation, Node, Peer, PeerLink, holders, node_and_peers
 from uzel.errors import Reason
 from uzel.names import NodeAddress
 from uzel.node.limits import Rate
 from uzel.node.settings import LinkSettings, SearchSettings, SwitchboardSettings
+from uzel.session.ring import Ring
 from uzel.wire import (
     Address,
     Call,
@@ -27,10 +30,6 @@ A, B, C, D = 11, 22, 33, 44
 
 def asked(links: list[PeerLink], uin: int = B) -> list[PeerLink]:
     return [link for link in links if Search(uin) in link.take()]
-
-
-def hinted(links: list[PeerLink], uin: int = A) -> list[PeerLink]:
-    return [link for link in links if FoundHere(uin) in link.take()]
 
 
 def with_client(count: int, settings: SwitchboardSettings | None = None) -> tuple[Federation, Node, list[PeerLink]]:
@@ -162,6 +161,8 @@ def test_a_hint_node_without_a_link_is_dialled_for_a_second_at_most() -> None:
     world.hanging.add(far.address)
     node.say(A, Call(B))
     assert asked(links) == links
+    assert world.hung == [], "the other may answer at once"
+    world.wait(0.25)
     assert [dial.address for _, dial in world.hung] == [far.address]
     world.wait(0.5)
     who, dial = world.hung[0]
@@ -181,6 +182,125 @@ def test_a_hint_node_that_takes_longer_is_not_waited_for() -> None:
     links[0].say(FoundInCache(B, Address("10.9.9.9", PORT)))  # of another range: an answer that counts for nothing
     world.wait(1.25)
     assert node.take() == [(A, Unavailable(B))]
+
+
+def far_holders(*distances: float, hint_dial: float = 1.0) -> tuple[Federation, Node, list[Peer]]:
+    """Nobody has a link; the hint nodes of B, whose dials took so long before, hang until the story answers them."""
+    world = Federation(SwitchboardSettings(links=LinkSettings(kept=0), search=SearchSettings(hint_dial=hint_dial)))
+    node, ring = world.nodes[0], Ring()
+    node.online(A, D)
+    world.wait(1)
+    peers = {peer.fingerprint: peer for peer in (world.peer() for _ in range(3))}
+    for peer in peers.values():
+        node.remember(peer.address, peer.fingerprint)
+        ring.put(peer.fingerprint, [peer.address])
+    far = [peers[each] for each in ring.hint_nodes(B)]
+    world.wait(200, step=5)  # they are met, and get the hints of A
+    for peer, took in zip(far, distances, strict=True):
+        known = node.board._links.known.get(peer.address)
+        assert known is not None
+        known.took = took
+    assert node.links() == []
+    world.hanging.update(peer.address for peer in far)
+    node.told.dialled.clear()
+    node.say(A, Call(B))
+    return world, node, far
+
+
+def answer_first(world: Federation) -> Peer:
+    """The dial that hangs longest finds its node."""
+    who, dial = world.hung.pop(0)
+    world.answer(who, dial)
+    world.run()
+    return next(peer for peer in world.peers if peer.address == dial.address)
+
+
+def test_of_hint_nodes_without_a_link_the_nearest_is_dialled_and_no_other_when_it_answers() -> None:
+    world, node, far = far_holders(0.3, 0.1, 0.2)
+    assert node.told.dialled == [far[1].address]
+    world.wait(0.25)
+    link = answer_first(world).link
+    assert Search(B) in link.take()
+    link.say(FoundHere(B))
+    world.wait(5)
+    assert CallRequest(A, B) in link.take()
+    assert node.told.dialled == [far[1].address]
+
+
+def test_the_others_are_dialled_when_it_does_not_answer_soon() -> None:
+    world, node, far = far_holders(0.3, 0.1, 0.2)
+    answer_first(world)
+    world.wait(0.1, step=0.05)
+    assert len(node.told.dialled) == 1
+    world.wait(0.1, step=0.05)
+    assert node.told.dialled == [far[1].address, far[2].address, far[0].address]
+    for _ in range(2):
+        assert Search(B) in answer_first(world).link.take()
+    assert node.counts()["searches"] == 1
+
+
+def test_or_when_it_cannot_be_reached_soon() -> None:
+    world, node, far = far_holders(0.3, 0.1, 0.2)
+    world.wait(0.35, step=0.05)
+    assert len(node.told.dialled) == 1
+    world.wait(0.1, step=0.05)
+    assert node.told.dialled == [far[1].address, far[2].address, far[0].address]
+    world.wait(0.7)
+    assert node.take() == [(A, Unavailable(B))], "one second in all"
+
+
+def test_but_nobody_is_dialled_any_more_when_the_time_for_dials_is_over() -> None:
+    world, node, far = far_holders(0.3, 0.1, 0.2, hint_dial=0.3)
+    world.wait(1)
+    assert node.told.dialled == [far[1].address]
+    assert node.take() == [(A, Unavailable(B))]
+
+
+def test_or_at_once_when_nobody_is_there() -> None:
+    world, node, far = far_holders(0.3, 0.1, 0.2)
+    who, dial = world.hung.pop()
+    who.board.dial_failed(dial.dial, Reason.NODE_UNREACHABLE, world.now)
+    world.run()
+    assert node.told.dialled == [far[1].address, far[2].address]
+
+
+def test_or_when_what_it_told_does_not_hold() -> None:
+    """It has not heard yet that the user moved; another one has."""
+    world, node, far = far_holders(0.3, 0.1, 0.2)
+    link = answer_first(world).link
+    left = world.peer()
+    link.say(FoundInCache(B, left.told))
+    world.wait(2)
+    assert len(far) == 3
+    assert node.told.dialled == [far[1].address, left.address]
+    left.link.say(NoConversation(A, B))
+    assert node.told.dialled[2:] == [far[0].address, far[2].address]
+    told = answer_first(world).link
+    assert Search(B) in told.take()
+    told.say(FoundHere(B))
+    assert CallRequest(A, B) in told.take()
+
+
+def test_when_nobody_knows_how_far_they_are_two_are_dialled() -> None:
+    world, node, far = far_holders(math.inf, math.inf, math.inf)
+    assert node.told.dialled == [far[0].address, far[1].address]
+    answer_first(world).link.say(FoundHere(B))
+    assert Search(B) not in answer_first(world).link.take(), "it is known already"
+
+
+def test_a_call_that_joins_with_what_did_not_hold_has_the_rest_asked() -> None:
+    world, node, far = far_holders(math.inf, math.inf, math.inf)
+    left = world.peer()
+    link = answer_first(world).link
+    answer_first(world)
+    link.say(FoundInCache(B, left.told))
+    world.wait(1.2)
+    left.link.say(FoundHere(B))
+    node.say(D, Call(B))
+    assert node.counts()["searches"] == 1
+    left.link.say(NoConversation(D, B))
+    assert node.told.dialled[-1] == far[2].address
+    assert Search(B) in answer_first(world).link.take()
 
 
 def test_with_nobody_to_ask_the_caller_hears_at_once() -> None:
@@ -316,60 +436,7 @@ def test_an_answer_names_no_address_of_the_asker() -> None:
     assert links[0].take(FoundInCache) == []
 
 
-# -- Hints --------------------------------------------------------------------------------------------------------
-
-
-def test_hints_at_login_and_every_25_minutes() -> None:
-    world, node, links = node_and_peers(6)
-    three = [link for link in links if link in holders(links, A)]
-    node.online(A)
-    assert hinted(links) == three
-    world.wait(1490, step=10)
-    assert hinted(links) == []
-    world.wait(20, step=5)
-    assert hinted(links) == three
-    node.offline(A)
-    world.wait(3000, step=10)
-    assert hinted(links) == []
-
-
-@pytest.mark.parametrize(("random", "minutes"), [(0.0, 20), (0.999, 30)])
-def test_hints_are_sent_again_a_fifth_earlier_or_later(random: float, minutes: int) -> None:
-    world, node, links = node_and_peers(1)
-    node.random = random
-    node.online(A)
-    hinted(links)
-    world.wait(minutes * 60 - 15, step=5)
-    assert hinted(links) == []
-    world.wait(30, step=5)
-    assert hinted(links) == links
-
-
-def test_a_newcomer_among_the_three_is_told_and_no_other() -> None:
-    world, node, links = with_client(4)
-    newcomers: list[PeerLink] = []
-    while not newcomers or newcomers[-1] not in holders(links + newcomers, A):
-        newcomers.append(world.peer().known_to(node))
-    for link in links + newcomers:
-        link.take()
-    world.wait(11)
-    assert [link for link in links + newcomers if FoundHere(A) in link.take()] == [newcomers[-1]]
-
-
-def test_a_hint_node_that_cannot_be_reached_is_tried_again_after_a_minute() -> None:
-    world, node, _ = node_and_peers(1)
-    far = world.peer()
-    node.remember(far.address, far.fingerprint)
-    world.hanging.add(far.address)
-    node.online(A)
-    who, dial = world.hung.pop()
-    world.hanging.clear()
-    world.unreachable.add(far.address)
-    world.answer(who, dial)
-    world.run()
-    world.unreachable.clear()
-    world.wait(75)
-    assert FoundHere(A) in far.links[0].heard
+# -- Hints of others ----------------------------------------------------------------------------------------------
 
 
 def test_a_hint_lasts_an_hour() -> None:

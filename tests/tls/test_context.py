@@ -140,8 +140,7 @@ def test_a_server_that_answers_tls_1_3_with_1_2_is_refused_by_its_name() -> None
 
 
 @pytest.mark.parametrize("side", Side)
-def test_idle_connections_keep_no_buffers(side: Side) -> None:
-    """A quarter of a connection's memory: 31 KiB a side with it, 42 without."""
+def test_who_waits_in_a_handshake_keeps_no_buffers(side: Side) -> None:
     release_buffers = 0x10
     key, shown = own("ed25519 one")
     assert make_context(private_key=key, certificate=shown, side=side).context.set_mode(0) & release_buffers

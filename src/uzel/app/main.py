@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,8 @@ from uzel.app.node_command import node_app
 from uzel.app.run_command import run as run_everything
 from uzel.errors import ExitCode, UzelError
 from uzel.faces.cli.chats import chats, history, search
+from uzel.faces.cli.config import config_app
+from uzel.faces.cli.config_file import SETTINGS, config_path, load
 from uzel.faces.cli.contacts import contact_app
 from uzel.faces.cli.core import me, status, stop
 from uzel.faces.cli.doctor import doctor
@@ -33,6 +36,8 @@ from uzel.faces.cli.strangers import invite_app, request_app, strangers
 from uzel.faces.cli.texts import cancel, draft, export, read, retention, retry
 
 INTERRUPTED = 130
+COMPLETE = "_UZEL_COMPLETE"
+"""The variable through which a shell asks for completions."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,6 +63,7 @@ app.add_typer(profile_app, name="profile", short_help="Back up, restore, lock an
 app.add_typer(contact_app, name="contact", short_help="The people whom you know.")
 app.add_typer(request_app, name="request", short_help="Strangers who want to be let in.")
 app.add_typer(invite_app, name="invite", short_help="Contact links that let people in.")
+app.add_typer(config_app, name="config", short_help="What counts where you give no option.")
 app.add_typer(node_app, name="node", short_help="Run a node, and print its settings.")
 app.command("run", short_help="Try Uzel: a private node, your messenger, Echo, and the page.")(run_everything)
 app.command("start", short_help="Run your messenger: online, delivering, keeping what comes.")(start)
@@ -79,6 +85,27 @@ app.command("strangers", short_help="Show or choose whether strangers may knock.
 app.command("listen", short_help="Be called, and print texts as they arrive.")(listen)
 app.command("send", short_help="Send one text and wait until it is delivered.")(send)
 app.command("demo", short_help="Watch two nodes and two people on this machine talk.")(demo)
+
+
+class Shell(StrEnum):
+    """The shells that can complete our commands."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+@app.command("completion", short_help="Print what completes commands in your shell.")
+def completion(shell: Shell) -> None:
+    """\b
+    uzel completion bash > ~/.local/share/bash-completion/completions/uzel
+    uzel completion zsh > ~/.zfunc/_uzel
+    uzel completion fish > ~/.config/fish/completions/uzel.fish
+
+    Print the script that completes commands, options and contacts in your shell.
+    """
+    os.environ[COMPLETE] = f"source_{shell}"
+    typer.main.get_command(app)([], prog_name="uzel", complete_var=COMPLETE)
 
 
 def _show_version(wanted: bool) -> None:
@@ -104,7 +131,9 @@ def _options(
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
     try:
-        outcome = typer.main.get_command(app)(arguments, prog_name="uzel", standalone_mode=False)
+        command = typer.main.get_command(app)
+        given = _from_file(command, arguments)
+        outcome = command(arguments, prog_name="uzel", standalone_mode=False, complete_var=COMPLETE, default_map=given)
     except typer.TyperException as error:
         _show_misuse(error)
         return ExitCode.FIXABLE
@@ -125,6 +154,21 @@ def run(arguments: list[str]) -> int:
         say("uzel: this is a defect of Uzel; run it again with uzel --debug … to see where.")
         return ExitCode.UNEXPECTED
     return outcome if isinstance(outcome, int) else ExitCode.DONE
+
+
+def _from_file(command: Any, arguments: list[str]) -> dict[str, Any]:
+    """What the settings' file says, for each command and option that it is about. Raises `ConfigError`."""
+    if not arguments or arguments[0] in {"config", "completion"} or "--help" in arguments or COMPLETE in os.environ:
+        return {}  # they work, and help, while the file is wrong
+    values = {SETTINGS[name].option: value for name, value in load(config_path()).items()}
+    return _defaults(command, values) if values else {}
+
+
+def _defaults(command: Any, values: dict[str, Any]) -> dict[str, Any]:
+    below = getattr(command, "commands", {})
+    named = {name: _defaults(each, values) for name, each in below.items() if name != "node"}
+    own = {each.name: values[each.name] for each in command.params if each.name in values}
+    return {**named, **own}
 
 
 def _show_misuse(error: typer.TyperException) -> None:

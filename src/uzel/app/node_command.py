@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from uzel.app.bench_command import bench
 from uzel.app.node_arguments import NodeArguments
 from uzel.errors import ConfigError
 from uzel.faces.cli.node_status import peers, status
@@ -25,12 +26,14 @@ node_app = typer.Typer(
     help="""\b
     uzel node run --listen 0.0.0.0:8935 --state /var/lib/uzel
     uzel node status --state /var/lib/uzel
+    uzel node bench
     uzel node print-config > node.toml
 
     Run a node: it connects people and can read nothing.
     """,
 )
 node_app.command("status", short_help="Show how a running node is.")(status)
+node_app.command("bench", short_help="Measure what a node costs on this machine.")(bench)
 node_app.command("peers", short_help="List the other nodes that a running node knows.")(peers)
 
 

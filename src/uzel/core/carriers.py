@@ -26,7 +26,8 @@ from uzel.session.unreported import FRAME, OutgoingText, Unreported
 
 BASE_CODE, ENVELOPE_CODE = 0x30, 0x31
 """What a text is sent as; once it went as 31 it goes only as 31."""
-CAPS = ("text",)
+TEXT_TYPE = "text"
+CAPS = (TEXT_TYPE,)
 """The types of envelope that we understand."""
 
 
@@ -48,7 +49,7 @@ class EnvelopeCarrier:
                 case IncomingText(text=said):  # the base codes stay valid beside the envelopes
                     delivery.arrived(Arrived(event, None, said, None, None))
                 case PeerHello(hello=hello):
-                    delivery.peer_says(hello.gate)
+                    delivery.peer_says(hello.gate, takes_texts=TEXT_TYPE in hello.caps)
                     hellos.append(hello)
                 case EnvelopeArrived(envelope=TextEnvelope() as text):
                     delivery.arrived(Arrived(text.id, text.id, text.text, text.reply, text.at))

@@ -119,6 +119,8 @@ class Delivery:
         """Ours; None until it is judged."""
         self.peer_gate: Gate | None = None
         """The peer's; None until it is heard."""
+        self.peer_takes_texts = True
+        """It names texts among what it can read (section 6)."""
         self._ready: deque[Outgoing] = deque()
         self._in_flight: set[int] = set()
         self._last = 0
@@ -161,9 +163,10 @@ class Delivery:
             self.arrived(text)
         self._pump()
 
-    def peer_says(self, gate: Gate) -> None:
-        """Whether the peer takes our texts; a base peer does."""
+    def peer_says(self, gate: Gate, *, takes_texts: bool = True) -> None:
+        """Whether the peer takes our texts, and can read them; a base peer does. What it cannot read waits."""
         self.peer_gate = gate
+        self.peer_takes_texts = takes_texts
         self._more = True
         self._pump()
 
@@ -199,7 +202,12 @@ class Delivery:
         self._pump()
 
     def _pump(self) -> None:
-        if self._ended or self.gate is not Gate.OPEN or self.peer_gate in {None, Gate.REFUSED}:
+        if (
+            self._ended
+            or not self.peer_takes_texts
+            or self.gate is not Gate.OPEN
+            or self.peer_gate in {None, Gate.REFUSED}
+        ):
             return  # whom we do not let in gets nothing either: it may be another than whom we mean
         if self.peer_gate is Gate.ASKED:
             self._knock()

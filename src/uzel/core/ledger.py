@@ -19,6 +19,7 @@ from uzel.core.settings import CoreSettings
 from uzel.core.writer import Writer
 from uzel.errors import ClientClosedError, ProfileError, StorageError
 from uzel.names import MAX_CONTACT_NAME, NodeReference, Uin
+from uzel.node.log import NodeLog
 from uzel.session.ids import ID_RANDOM, EnvelopeIds
 from uzel.store.options import Option
 from uzel.store.records import Contact
@@ -48,6 +49,7 @@ class Ledger:
         """One's own, in the order in which they are preferred."""
         self.name = ""
         """What one calls oneself in one's own links; empty for nothing."""
+        self.log = NodeLog("uzel.core")
         self._ids = EnvelopeIds()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -98,6 +100,12 @@ class Ledger:
         else:
             self.people[peer] = contact
         self.tell()
+
+    def note(self, event: str, peer: Uin | None = None, *, reason: str = "", **fields: object) -> None:
+        """One line of the log: never content, a UIN only as its keyed hash of the day."""
+        named = {} if peer is None else {"peer": self.log.hidden(int(peer))}
+        told = {"reason": str(reason)} if reason else {}
+        self.log.event(event, None, {**named, **told, **fields})
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Let this run beside the rest; `close` waits for it. What the disk refuses is `Writer.trouble`."""

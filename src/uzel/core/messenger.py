@@ -32,6 +32,7 @@ from uzel.core.outbox import EndIdle, Outbox, PlaceCall
 from uzel.core.own import Own
 from uzel.core.own_nodes import remember_nodes
 from uzel.core.settings import CoreSettings
+from uzel.core.settling import Settling
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
 from uzel.core.writer import Writer
@@ -136,6 +137,7 @@ class Messenger:
         self._talks = Talks(self.ledger, self._outbox, self._client_settings, self._agent, self._carry_out)
         self.people = Acquaintance(self.ledger, self._outbox, self._talks, self.profile, self._carry_out)
         self.history = ChatHistory(self.ledger)
+        self._settling = Settling(self.ledger)
         for chat in await self.ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())
         for peer in [*self.ledger.blocked, *(each.uin for each in self.ledger.people.values() if each.stopped)]:
@@ -171,6 +173,7 @@ class Messenger:
             for task in (self._answering, self._tidying):
                 task.cancel()
             await asyncio.gather(self._answering, self._tidying, return_exceptions=True)
+            self._settling.close()
             await self.ledger.close()
             self._file.close()
             self.ledger.tell()
@@ -335,22 +338,7 @@ class Messenger:
 
     async def wait_settled(self, number: int, timeout: float | None = None) -> TextRecord | None:
         """Wait until a text of ours is delivered, failed, cancelled or gone; what it is now, also when time is up."""
-        until = None if timeout is None else self._loop.time() + timeout
-        record: TextRecord | None = None
-        in_time = True
-        while True:
-            upcoming = self.ledger.upcoming()
-            try:
-                record = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
-            except ClientClosedError:
-                return record
-            if record is None or record.state in works.FINISHED or not in_time:
-                return record
-            try:
-                async with asyncio.timeout_at(until):
-                    await upcoming.wait()
-            except TimeoutError:
-                in_time = False
+        return await self._settling.wait(number, timeout)
 
     async def follow(self, after: int) -> AsyncGenerator[JournalEntry | None, None]:
         """What happens, from the entry behind `after` on, for ever; None when some was missed, being long ago.
@@ -409,9 +397,11 @@ class Messenger:
         try:
             await self._client.call(peer)  # the pinned key is what counts; a link would mark it as compared
         except PeerKeyChangedError as error:
+            self.ledger.note("call_failed", peer, reason=error.reason)
             self._outbox.call_failed(peer, self._loop.time())
             await self.people.key_changed(peer, error)
-        except UzelError:
+        except UzelError as error:
+            self.ledger.note("call_failed", peer, reason=error.reason)
             self._outbox.call_failed(peer, self._loop.time())
         finally:
             self._carry_out()
@@ -420,6 +410,7 @@ class Messenger:
         async for call in self._client.calls():
             contact = call.uin in self.ledger.people
             if call.uin in self.ledger.blocked or not self._rates.allows(call.uin, self._loop.time(), contact=contact):
+                self.ledger.note("call_refused", call.uin)
                 call.refuse()
             else:
                 self.ledger.spawn(self._accept(call))
@@ -428,9 +419,10 @@ class Messenger:
         try:
             await call.accept()
         except PeerKeyChangedError as error:
+            self.ledger.note("call_failed", call.uin, reason=error.reason)
             await self.people.key_changed(call.uin, error)
-        except UzelError:
-            return  # counted where it happened
+        except UzelError as error:
+            self.ledger.note("call_failed", call.uin, reason=error.reason)  # counted where it happened
 
     def _heard_of(self, client: BaseClient[Talk], event: WentOnline | WentOffline) -> None:
         if client is self._client:  # else the nodes were changed meanwhile
@@ -439,10 +431,12 @@ class Messenger:
     def _on_event(self, event: WentOnline | WentOffline) -> None:
         if isinstance(event, WentOnline):
             self._online, self._offline, self._retry_at = event, None, None
+            self.ledger.note("online")
             self.ledger.spawn(self._greet())
         else:
             self._online, self._offline = None, event
             self._retry_at = wall_ms() + round(1000 * event.retry_in)
+            self.ledger.note("offline", reason=event.error.reason, retry_in=round(event.retry_in, 1))
             self._outbox.offline()
         self.ledger.tell()
 

@@ -90,6 +90,7 @@ class Talks:
 
         talk = Talk(runner, peer, carrier, self, self._ledger.settings, counters=counters, on_ended=ended)
         self.open[peer.uin] = talk
+        self._ledger.note("talk", peer.uin, gate=str(gate), speaks="uzel/2" if speaks else "uzel/1")
         self._outbox.opened(peer.uin, self._loop.time())
         if gate is Gate.OPEN or not speaks:
             talk.delivery.judged(gate)  # else it may have an invite to show
@@ -172,6 +173,8 @@ class Talks:
             works.settle(tables, settled, wall_ms())
             return not tables.texts.waiting(peer, 1)
 
+        self._ledger.note("settled", peer, delivered=len(settled.delivered), refused=len(settled.refused))
+
         def done(drained: bool) -> None:
             if drained:
                 self._outbox.drained(peer)
@@ -193,6 +196,7 @@ class Talks:
                 done(future.result())
                 self._ledger.tell()
             else:
+                self._ledger.note("not_stored", talk.peer.uin, reason=type(future.exception()).__name__)
                 failed()
             talk.update()
 
@@ -246,6 +250,8 @@ class Talks:
     def _knock(self, talk: Talk, text: str, text_id: bytes | None) -> None:
         peer, limit = talk.peer, self._ledger.settings.gate.requests
 
+        self._ledger.note("knock", peer.uin)
+
         def work(tables: Tables) -> None:
             now = wall_ms()
             if tables.people.get(peer.uin) is not None or tables.people.is_blocked(peer.uin):
@@ -284,6 +290,7 @@ class Talks:
 
     def _over(self, talk: Talk) -> None:
         peer = talk.peer.uin
+        self._ledger.note("talk_over", peer, reason=talk.ended_for)
         refused = talk.ended_for == NOT_LET_IN and talk.delivery.peer_gate is Gate.REFUSED
         if self.open.get(peer) is talk:
             del self.open[peer]

@@ -64,7 +64,7 @@ class Times:
     link_first_message: TLS to the message that makes a connection a link (D21).
     link_replaced: how long an older link may be silent once a newer one to that node stands (D21).
     link_idle: how long a link that was dialled on demand is kept without a call (D22).
-    link_relist: how often a dialled node is asked for its node list again.
+    link_relist: how often a dialled node is asked for its list; four times more rarely while it tells nothing new.
     fence: how long a fence stands on a link that never answered a 68 (D19).
     redial_first, redial_last: the first delay before a kept link is dialled again, and the longest.
     redial_stable: a link that stood longer sets the delays back.

@@ -42,6 +42,7 @@ class LinkTable(Protocol):
 @dataclass(slots=True, eq=False)
 class _Dialling:
     known: KnownNode
+    began: float
     keep: bool = False
     waiting: list[Wanting] = field(default_factory=list)
 
@@ -139,6 +140,7 @@ class Dialler:
         if before is not None and before != node and self._kept.get(before) == known.address:
             del self._kept[before]
         self._met(known, node, host)
+        known.took = now - dialling.began
         link = None
         if self._wants(dialling, node):
             kept = self._keep(node, known)
@@ -230,7 +232,7 @@ class Dialler:
                 return False
             self._numbers += 1
             number = self._dial_at[known.address] = self._numbers
-            self._dials[number] = _Dialling(known)
+            self._dials[number] = _Dialling(known, now)
             self._context.stats["dials"] += 1
             self._context.do(Dial(number, known.address, known.ranges))
         dialling = self._dials[number]

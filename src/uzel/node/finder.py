@@ -1,13 +1,14 @@
 """Finding the node of a user: hints, searches, the location cache (D20, D23, D24). Pure.
 
-A search asks the UIN's hint nodes first and everyone a moment later; however many ask for a UIN, one search is in
-flight. Whoever waits is told of every answer as it comes, and of the end. What was found is cached; what nobody knew is
-not searched again for some seconds. The other half answers the searches of others, and keeps our own clients' hints
-at the nodes that the ring names. Counterpart: the other nodes' `Finder`s.
+A search asks the UIN's hint nodes first, dialling as few of them as it can, and everyone a moment later; however many
+ask for a UIN, one search is in flight. Whoever waits is told of every answer as it comes, and of the end. What was
+found is cached; what nobody knew is not searched again for some seconds. The other half answers the searches of others;
+our own clients' hints are kept up by `hints`. Counterpart: the other nodes' `Finder`s.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,17 +17,21 @@ from typing import Protocol
 from uzel.errors import Reason
 from uzel.names import Fingerprint, NodeAddress, range_of
 from uzel.node.context import Context
+from uzel.node.hints import Hints
 from uzel.node.limits import RateLimiter
 from uzel.node.link import Link
 from uzel.node.links import Links
 from uzel.node.registry import ConnectionId
 from uzel.session.locations import CacheBounds, Locations, Source
+from uzel.session.ring import HINT_NODES
 from uzel.wire import Address, FoundHere, FoundInCache, Search
 
 MEMORY = 20_000
 """UINs of which it is remembered that nobody knew them, or that everyone was asked."""
-RETRY_HINT = 60.0
-"""Seconds after which a hint node that could not be reached is tried again."""
+ANSWER_PATIENCE = 0.15
+"""Seconds that a hint node has for its answer before others are dialled for the same search."""
+DIAL_PATIENCE = 0.4
+"""Seconds that dialling a hint node may take before the others are dialled too; of the one second in all (D23)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class _Search:
     answered: dict[ConnectionId, None] = field(default_factory=dict)
     found: list[Candidate] = field(default_factory=list)
     waiting: dict[int, None] = field(default_factory=dict)
+    far: list[Fingerprint] = field(default_factory=list)
+    """Hint nodes that have no link and are not dialled yet, the nearest first."""
     dialling: int = 0
     good: bool = False
     everyone: bool = False
@@ -91,8 +98,7 @@ class Finder:
         self._everyone: OrderedDict[int, tuple[float, float]] = OrderedDict()
         """Until when everyone is not asked again, and how long that is."""
         self._of_client: RateLimiter[int] = RateLimiter(settings.searches_of_client)
-        self._hinted: dict[int, tuple[Fingerprint, ...]] = {}
-        self._ring_version = 0
+        self._hints = Hints(context, links)
         self._draining = False
 
     def __len__(self) -> int:
@@ -134,7 +140,7 @@ class Finder:
             search.waiting[call] = None
             self._context.timers.set(("finder", "over", uin), now + self._settings.search)
             if everyone:
-                self._ask_everyone(search, now)
+                self._ask_the_rest(search, now)
             else:
                 self._ask_hint_nodes(search, now)
             search.starting = False
@@ -142,7 +148,9 @@ class Finder:
             return True
         search.waiting[call] = None
         if everyone and not search.everyone:
-            self._ask_everyone(search, now)
+            search.starting = True
+            self._ask_the_rest(search, now)
+            search.starting = False
         for candidate in list(search.found):
             self._seeker.found(call, candidate, now)
         self._end_if_done(search, now)
@@ -230,6 +238,10 @@ class Finder:
         node = known.fingerprint if known is not None and known.proven else None
         self._answer(search, link, Candidate(node, address), now)
 
+    def link_up(self, link: Link, now: float) -> None:
+        """It can be asked, and told of our clients."""
+        self._hints.link_up(link, now)
+
     def link_down(self, link: Link, now: float) -> None:
         """It will not answer any more."""
         for search in [each for each in self._searches.values() if link.id in each.asked]:
@@ -241,13 +253,11 @@ class Finder:
     def client_online(self, uin: int, now: float) -> None:
         """Let the hint nodes know (D23)."""
         self._forget_others(uin)
-        self._hinted[uin] = ()
-        self._hint(uin, now)
+        self._hints.client_online(uin, now)
 
     def client_offline(self, uin: int) -> None:
         """No more hints for it."""
-        if self._hinted.pop(uin, None) is not None:
-            self._context.timers.clear(("finder", "hint", uin))
+        self._hints.client_offline(uin)
 
     def _forget_others(self, uin: int) -> None:
         """The user is here now: what was said of other nodes holds no more."""
@@ -257,8 +267,7 @@ class Finder:
     def drain(self) -> None:
         """The node is stopping: it answers no searches, and its clients' hints are not kept up."""
         self._draining = True
-        for uin in list(self._hinted):
-            self.client_offline(uin)
+        self._hints.stop()
 
     def due(self, key: tuple[object, ...], now: float) -> None:
         """A timer of ours is due."""
@@ -268,20 +277,23 @@ class Finder:
                 if not search.good and not search.everyone:
                     self._ask_everyone(search, now)
                 self._end_if_done(search, now)
+            case (_, "next dials", int() as uin) if uin in self._searches:
+                self._dial_next(self._searches[uin], HINT_NODES, now)
+                self._end_if_done(self._searches[uin], now)
             case (_, "hint dials", int() as uin) if uin in self._searches:
                 self._searches[uin].dialling = 0
+                self._searches[uin].far.clear()
                 self._end_if_done(self._searches[uin], now)
             case (_, "over", int() as uin) if uin in self._searches:
                 self._end(self._searches[uin], now)
-            case (_, "hint", int() as uin) if uin in self._hinted:
-                self._hint(uin, now)
+            case (_, "hint", int() as uin, Fingerprint() as node):
+                self._hints.due(uin, node, now)
             case (_, "ring"):
-                self._follow_ring(now)
+                self._hints.follow_ring(now)
 
     def ring_may_have_changed(self, now: float) -> None:
         """Before long, look which clients' hint nodes are others now."""
-        if self._ring_version != self._links.known.ring.version and ("finder", "ring") not in self._context.timers:
-            self._context.timers.set(("finder", "ring"), now + self._settings.ring)
+        self._hints.ring_may_have_changed(now)
 
     def forget_full(self, now: float) -> None:
         """Give back the memory of what has passed."""
@@ -291,34 +303,69 @@ class Finder:
     # -- Inside: a search -------------------------------------------------------------------------------------
 
     def _ask_hint_nodes(self, search: _Search, now: float) -> None:
+        """Those with a link at once. The others are dialled one by one, for a dial costs more than all the rest."""
         search.stage = "hint"
         for node in self._links.known.ring.hint_nodes(search.uin):
-            if node == self._context.own:
-                continue
             link = self._links.newest(node)
             if link is not None:
                 link.used_at = now
                 self._ask(search, link)
-                continue
-
-            def reached(link: Link | None, later: float) -> None:
-                current = self._searches.get(search.uin)
-                if current is not search or not search.dialling:
-                    return
-                search.dialling -= 1
-                if link is not None and link.id not in search.asked and not search.good:
-                    self._ask(search, link)
-                    self._everyone_soon(search, later)
-                self._end_if_done(search, later)
-
-            search.dialling += 1
-            self._links.dialler.reach(node, None, now, reached)
-        if search.dialling:
-            self._context.timers.set(("finder", "hint dials", search.uin), now + self._settings.hint_dial)
+            elif node != self._context.own:
+                search.far.append(node)
         if search.asked:
             self._everyone_soon(search, now)
-        elif not search.dialling:
+        elif not search.far:
             self._ask_everyone(search, now)
+        if search.far:
+            search.far.sort(key=self._links.known.distance)
+            self._context.timers.set(("finder", "hint dials", search.uin), now + self._settings.hint_dial)
+            if search.asked:
+                self._patient(search, now + ANSWER_PATIENCE)
+            else:
+                is_near = self._links.known.distance(search.far[0]) < math.inf
+                self._dial_next(search, 1 if is_near else 2, now)
+
+    def _patient(self, search: _Search, until: float) -> None:
+        """Dial the other hint nodes only then, unless somebody answers before."""
+        if search.far:
+            self._context.timers.set(("finder", "next dials", search.uin), until)
+
+    def _dial_next(self, search: _Search, count: int, now: float) -> None:
+        """Dial so many hint nodes more, the nearest first."""
+        nodes, search.far = search.far[:count], search.far[count:]
+        search.dialling += len(nodes)
+        self._patient(search, now + DIAL_PATIENCE)
+        for node in nodes:
+            self._dial(search, node, now)
+
+    def _dial(self, search: _Search, node: Fingerprint, now: float) -> None:
+        def reached(link: Link | None, later: float) -> None:
+            current = self._searches.get(search.uin)
+            if current is not search or not search.dialling:
+                return
+            search.dialling -= 1
+            if search.good:
+                pass
+            elif link is None:
+                self._dial_next(search, 1, later)
+            elif link.id not in search.asked:
+                self._ask(search, link)
+                self._everyone_soon(search, later)
+                self._patient(search, later + ANSWER_PATIENCE)
+            self._end_if_done(search, later)
+
+        self._links.dialler.reach(node, None, now, reached)
+
+    def _ask_the_rest(self, search: _Search, now: float) -> None:
+        """What was found did not hold: everyone is asked (D20), and the hint nodes that need not be dialled before."""
+        search.good = False
+        self._ask_everyone(search, now)
+        asked = {*search.without, *search.asked.values(), self._context.own}
+        hint_nodes = self._links.known.ring.hint_nodes(search.uin)
+        search.far = [node for node in hint_nodes if node not in asked and self._links.newest(node) is None]
+        if search.far:
+            self._context.timers.set(("finder", "hint dials", search.uin), now + self._settings.hint_dial)
+            self._dial_next(search, HINT_NODES, now)
 
     def _everyone_soon(self, search: _Search, now: float) -> None:
         """From the first A5 on, the hint nodes are alone with the question for a moment."""
@@ -367,12 +414,13 @@ class Finder:
                 self._context.stats[f"answered_by_{search.stage}"] += 1
                 self._context.stats["answer_milliseconds"] += round((now - search.started) * 1000)
             search.good = True
+            search.far.clear()  # nobody else need be dialled
         for call in list(search.waiting):
             self._seeker.found(call, candidate, now)
         self._end_if_done(search, now)
 
     def _end_if_done(self, search: _Search, now: float) -> None:
-        if self._searches.get(search.uin) is not search or search.dialling or search.starting:
+        if self._searches.get(search.uin) is not search or search.dialling or search.far or search.starting:
             return
         if not search.everyone and not search.good:
             if ("finder", "everyone", search.uin) in self._context.timers:
@@ -383,7 +431,7 @@ class Finder:
 
     def _end(self, search: _Search, now: float) -> None:
         del self._searches[search.uin]
-        for what in ("everyone", "hint dials", "over"):
+        for what in ("everyone", "next dials", "hint dials", "over"):
             self._context.timers.clear(("finder", what, search.uin))
         if not search.found:
             self._context.stats["searches_in_vain"] += 1
@@ -396,37 +444,3 @@ class Finder:
         memory.move_to_end(uin)
         while len(memory) > MEMORY:
             memory.popitem(last=False)
-
-    # -- Inside: hints ----------------------------------------------------------------------------------------
-
-    def _hint(self, uin: int, now: float) -> None:
-        """Send A8 to the three, and again before it runs out there."""
-        nodes = tuple(self._links.known.ring.hint_nodes(uin))
-        self._hinted[uin] = nodes
-        refresh = self._context.vary(self._settings.hint_refresh, 0.2)
-        self._context.timers.set(("finder", "hint", uin), now + refresh)
-        for node in nodes:
-            self._send_hint(uin, node, now)
-
-    def _send_hint(self, uin: int, node: Fingerprint, now: float) -> None:
-        def reached(link: Link | None, later: float) -> None:
-            if node not in self._hinted.get(uin, ()):
-                return
-            if link is None:
-                self._context.timers.set(("finder", "hint", uin), later + self._context.vary(RETRY_HINT, 0.2))
-                return
-            self._context.stats["hints_sent"] += 1
-            self._links.send(link, FoundHere(uin))
-
-        self._links.dialler.reach(node, None, now, reached)
-
-    def _follow_ring(self, now: float) -> None:
-        ring = self._links.known.ring
-        self._ring_version = ring.version
-        for uin, before in list(self._hinted.items()):
-            nodes = tuple(ring.hint_nodes(uin))
-            if nodes != before:
-                self._hinted[uin] = nodes
-                for node in nodes:
-                    if node not in before:
-                        self._send_hint(uin, node, now)

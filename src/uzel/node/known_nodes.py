@@ -9,6 +9,7 @@ Counterpart: the node lists of others.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from uzel.session.ring import Ring, best_address
 from uzel.wire import Address
 
 EVERY_RANGE = frozenset({Range.LOOPBACK, Range.LINK_LOCAL, Range.PRIVATE, Range.PUBLIC})
+ONE_RANGE = {each: frozenset({each}) for each in Range}
+"""Shared by the many addresses that may be dialled in one range only."""
 MOST_OWN = 256
 """Own addresses that are remembered."""
 MOST_GIVERS = 128
@@ -34,6 +37,7 @@ class KnownNode:
 
     `giver` told it (None: configured, or remembered from before); `ranges` are those it may be dialled in;
     `reached` is the range it was met in. `answered` is in Unix seconds when it comes from the store, else None.
+    `took` is how many seconds the last dial took that succeeded.
     """
 
     address: NodeAddress
@@ -50,6 +54,7 @@ class KnownNode:
     last_error: Reason | None = None
     retry_at: float = 0.0
     answered: float | None = None
+    took: float = math.inf
 
 
 class KnownNodes:
@@ -92,6 +97,10 @@ class KnownNodes:
         best = best_address(found)
         return found if best is None else [best, *(address for address in found if address != best)]
 
+    def distance(self, node: Fingerprint) -> float:
+        """Seconds that it took to dial this node, when last it was; infinite when it never was."""
+        return min((known.took for known in self._by_node.get(node, {}).values()), default=math.inf)
+
     def address_to_tell(self, node: Fingerprint, asker: Range | None) -> NodeAddress | None:
         """Where the node is, for somebody in this range."""
         known = self._by_node.get(node, {}).values()
@@ -117,8 +126,7 @@ class KnownNodes:
             if self._learned >= self._settings.learned:
                 return
             # a name may point elsewhere now: it must not lead inside
-            ranges = frozenset({range_of(address.host) or Range.PUBLIC})
-            known = self._nodes[address] = KnownNode(address, ranges)
+            known = self._nodes[address] = KnownNode(address, ONE_RANGE[range_of(address.host) or Range.PUBLIC])
             self._learned += 1
         known.answered = answered
         known.reached = known.reached or range_of(address.host)
@@ -143,8 +151,10 @@ class KnownNodes:
             return True
         if not self._has_room(giver, first=first):
             return False
-        ranges = {found} if found is not None else {Range.PUBLIC, giver_range} - {None, Range.NOWHERE}
-        self._nodes[address] = KnownNode(address, frozenset(each for each in ranges if each), giver=giver)
+        ranges = ONE_RANGE[found or Range.PUBLIC]
+        if found is None and giver_range not in {None, Range.NOWHERE, Range.PUBLIC}:
+            ranges = ranges | ONE_RANGE[giver_range]
+        self._nodes[address] = KnownNode(address, ranges, giver=giver)
         self._learned += 1
         self._told_by.add(giver)
         self.meet_again(address, first=first)

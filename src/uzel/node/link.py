@@ -47,6 +47,8 @@ class Link:
     fence_of: dict[bytes, Pair] = field(default_factory=dict)
     calls: dict[int, None] = field(default_factory=dict)
     lists_asked: int = 0
+    lists_in_vain: int = 0
+    """So many in a row told nothing new."""
     doubted: bool = False
     closing_after_calls: bool = False
     wanted: bool = False

@@ -34,6 +34,8 @@ from uzel.wire import (
 
 _RELIST_SOON = (10.0, 60.0)
 """Seconds after which a dialled node is asked for its list the second and third time."""
+_RELIST_SLOWER = 4
+"""So many times more rarely it is asked, at most, when its lists tell nothing new."""
 
 
 class LinkUser(Protocol):
@@ -211,8 +213,11 @@ class Links:
             case NodeAnnouncement(port=port):
                 self._on_announcement(link, port, now)
             case NodeList(addresses=addresses):
+                before = len(self.known)
                 for address in addresses:
                     self.known.learn(address, link.node, link.range)
+                if len(self.known) > before:
+                    link.lists_in_vain = 0
                 self.dialler.meet_soon(now)
             case _:
                 self._user.link_says(link, message, within_rate, now)
@@ -272,6 +277,7 @@ class Links:
                 self._let_go(link, now)
             case "relist", _:
                 link.lists_asked += 1
+                link.lists_in_vain += 1
                 self._set(link, "relist", now + self._relist_in(link))
                 link.queue.put(NodeListRequest(self._context.tokens()))
                 self._offer(link)
@@ -310,9 +316,10 @@ class Links:
             self._set(link, "idle", link.used_at + self._settings.idle)
 
     def _relist_in(self, link: Link) -> float:
-        """Soon at first: the other node may just be meeting others itself."""
+        """Soon at first: the other node may just be meeting others itself. Later rarely, while it tells nothing new."""
+        settled = self._settings.relist * min(_RELIST_SLOWER, 2 ** max(0, link.lists_in_vain - len(_RELIST_SOON)))
         soon = _RELIST_SOON[link.lists_asked : link.lists_asked + 1]
-        return self._context.vary(min([self._settings.relist, *soon]), 0.2)
+        return self._context.vary(min([settled, *soon]), 0.2)
 
     def _set(self, link: Link, what: str, when: float) -> None:
         self._context.timers.set(("links", what, link.id), when)
@@ -371,7 +378,7 @@ class Links:
         """Its first message came: from here on it is a link (D21)."""
         link.complete = True
         self._context.timers.clear(("links", "first", link.id))
-        if link.kept or not link.dialled:  # one that is dialled for a search or hint needs no ping of ours
+        if link.kept:  # one that is dialled for a search or a hint needs no ping, of either side
             self._ping(link, now)
         older = self.links_of(link.node)
         self._by_node.setdefault(link.node, []).append(link)

@@ -1,4 +1,4 @@
-"""What a node writes down: one JSON object a line, never content, never a plain UIN or address.
+"""What a node, or a core, writes down: one JSON object a line, never content, never a plain UIN or address.
 
 UINs and addresses appear only as a keyed hash, with a random key that is drawn anew every day: a plain hash of 32
 bits could be undone. Other nodes are named by their fingerprints: they are servers, not people. Every `Reason` is
@@ -25,7 +25,8 @@ _KEY_SECONDS = 86_400
 class NodeLog:
     """Logs events and counts reasons. `counters` is the live count."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "uzel.node") -> None:
+        self._logger = logging.getLogger(name)
         self.counters: Counter[Reason] = Counter()
         self._key = secrets.token_bytes(32)
         self._key_until = time.monotonic() + _KEY_SECONDS
@@ -41,8 +42,8 @@ class NodeLog:
         """Log `event` with its fields; count `reason`, if there is one."""
         if reason is not None:
             self.counters[reason] += 1
-        if logger.isEnabledFor(level):
-            logger.log(level, event, extra={"event": event, "reason": reason, "fields": fields or {}})
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, event, extra={"event": event, "reason": reason, "fields": fields or {}})
 
     def hidden(self, value: str | int) -> str:
         """The keyed hash of a UIN or an address: the same all day within this process, and nowhere else."""

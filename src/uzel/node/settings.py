@@ -25,7 +25,7 @@ class LinkSettings:
     kept: links kept besides the configured ones.
     in_all, per_address: links; a second from the same IP address or /64 counts.
     logins: links that one node may open.
-    relist: how often a dialled node is asked for its list again.
+    relist: how often a dialled node is asked for its list again, while it tells something new.
     learned, learned_per_giver: addresses that others told.
     failures: so many in a row, and a learned address is forgotten.
     learned_dials: dials to addresses that were told and never reached.

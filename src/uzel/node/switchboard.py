@@ -299,7 +299,8 @@ class Switchboard:
     # -- What links, finder and calls say to one another ------------------------------------------------------
 
     def link_up(self, link: Link, now: float) -> None:
-        """Nothing waits for it but who asked for it."""
+        """Hints go along; nothing else waits for it but who asked for it."""
+        self._finder.link_up(link, now)
 
     def link_down(self, link: Link, now: float) -> None:
         """What it carried ends here too, or goes on elsewhere."""

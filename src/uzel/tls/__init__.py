@@ -5,6 +5,7 @@ the caller after the handshake (`uzel.identity.trust`), before anything is said.
 """
 
 from uzel.tls.context import GROUPS, Side, TlsContext, make_context
-from uzel.tls.engine import TlsEngine, TlsSummary
+from uzel.tls.engine import TlsEngine
+from uzel.tls.handshake import TlsSummary
 
 __all__ = ["GROUPS", "Side", "TlsContext", "TlsEngine", "TlsSummary", "make_context"]

@@ -17,14 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from OpenSSL import SSL
 
-from uzel.tls.openssl import accept_any_certificate, restrict_groups
+from uzel.tls.openssl import accept_any_certificate, restrict_groups, tell_secrets
 
 GROUPS = frozenset({"X25519MLKEM768", "x25519"})
 """The key agreements that are accepted (D8), as OpenSSL names them."""
 _CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 AlpnChoice: TypeAlias = "bytes | SSL._NoOverlappingProtocols"  # noqa: SLF001 - the type has no public name
 _RELEASE_BUFFERS = 0x10
-"""SSL_MODE_RELEASE_BUFFERS, which pyOpenSSL has but does not export: an idle connection keeps no record buffers."""
+"""SSL_MODE_RELEASE_BUFFERS, which pyOpenSSL has but does not export: whoever waits in a handshake keeps no
+record buffers."""
 
 
 class Side(StrEnum):
@@ -62,6 +63,7 @@ def make_context(
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(_RELEASE_BUFFERS)
     accept_any_certificate(context)
+    tell_secrets(context)
     restrict_groups(context, ("X25519MLKEM768", "X25519"))
     context.use_certificate(certificate)
     context.use_privatekey(private_key)

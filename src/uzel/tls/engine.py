@@ -1,209 +1,109 @@
 """One TLS connection in memory: feed it what arrived, send what it hands out.
 
-Remote faults never raise: `fault` names them, and the alert that TLS wants sent, if any, is in `data_to_send`.
-A server learns only with the client's last flight whether the client showed a certificate, so a client may think
-the handshake complete, and send, before the server refuses it. Counterpart: itself, with the other side.
+It is a `Handshake`, which is OpenSSL's, and after it `Records`, which are ours: the first is let go when the second
+begins. Remote faults never raise: `fault` names them, and the alert that TLS wants sent, if any, is in `data_to_send`.
+Counterpart: itself, with the other side.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from OpenSSL import SSL, crypto
-
 from uzel.errors import Reason
-from uzel.tls.context import GROUPS, Side, TlsContext
-from uzel.tls.openssl import fresh_buffers
+from uzel.tls.context import TlsContext
+from uzel.tls.handshake import Handshake, TlsSummary
+from uzel.tls.records import Records
 
-_READ = 16 * 1024
-"""A TLS record holds at most this much plaintext."""
 _SLICE = 32 * 1024
 """So much is put into OpenSSL's buffers at once: they grow by copying."""
-_TAKE = 64 * 1024
-_KEEP = 4 * 1024
-"""OpenSSL's buffers keep what they once held: past this they are replaced, so that a burst leaves nothing behind."""
-_MAX_HANDSHAKE = 64 * 1024
-"""Bytes of handshake that a peer may send; an honest one needs under 4 KiB."""
-_VERSION_FAULTS = frozenset(
-    {
-        "unsupported protocol",
-        "tlsv1 alert protocol version",
-        "version too low",
-        "no protocols available",
-    }
-)
-_NO_CERTIFICATE = "peer did not return a certificate"
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSummary:
-    """What was agreed: for example TLSv1.3, X25519MLKEM768, TLS_AES_128_GCM_SHA256, and the ALPN name or ""."""
-
-    version: str
-    group: str
-    cipher: str
-    alpn: str
 
 
 class TlsEngine:
     """One end. `fault` is set at most once; after it nothing more is read."""
 
-    __slots__ = (
-        "_connection",
-        "_ended",
-        "_handshake_bytes",
-        "_side",
-        "_stretched",
-        "_taken",
-        "closed",
-        "fault",
-        "fault_detail",
-        "handshake_done",
-    )
+    __slots__ = ("_ended", "_handshake", "_peer", "_records", "_summary", "fault", "fault_detail")
 
     def __init__(self, context: TlsContext) -> None:
-        self._connection = SSL.Connection(context.context, None)
-        self._side = context.side
-        self._handshake_bytes = 0
-        self._stretched = True
+        self._handshake: Handshake | None = Handshake(context)
+        self._records: Records | None = None
         self._ended = False
-        self._taken: list[bytes] = []
+        self._peer = b""
+        self._summary: TlsSummary | None = None
         self.fault: Reason | None = None
         self.fault_detail = ""
-        self.handshake_done = False
-        self.closed = False
-        if context.side is Side.CLIENT:
-            self._connection.set_connect_state()
-        else:
-            self._connection.set_accept_state()
+
+    @property
+    def handshake_done(self) -> bool:
+        """Whether the other side is known and data may be sent."""
+        return self._records is not None
+
+    @property
+    def closed(self) -> bool:
+        """The other side has said that it sends no more."""
+        return self._records is not None and self._records.closed and self.fault is None
 
     def start(self) -> None:
         """As client: make the first flight."""
-        if self._side is Side.CLIENT:
-            self._handshake()
+        if self._handshake is not None:
+            self._handshake.start()
 
     def receive(self, ciphertext: bytes) -> bytes:
         """Take bytes from the network; returns the plaintext they bring, which may be empty."""
-        if self.fault is not None or self.closed or not ciphertext:
-            return b""
-        self._stretched = self._stretched or len(ciphertext) > _KEEP
-        if len(ciphertext) <= _SLICE:
-            return self._receive_slice(ciphertext)
-        view = memoryview(ciphertext)
-        return b"".join(self._receive_slice(view[start : start + _SLICE]) for start in range(0, len(view), _SLICE))
-
-    def _receive_slice(self, ciphertext: bytes | memoryview) -> bytes:
-        if self.fault is not None or self.closed:
-            return b""
-        self._connection.bio_write(ciphertext)
-        if not self.handshake_done:
-            self._handshake_bytes += len(ciphertext)
-            self._handshake()
-            if not self.handshake_done:
-                if self._handshake_bytes > _MAX_HANDSHAKE and self.fault is None:
-                    self._fail(Reason.TLS_FAILED, "the handshake is too long")
+        for start in range(0, len(ciphertext), _SLICE) if self._records is None else ():
+            if self.fault is not None:
                 return b""
-        return self._read()
+            rest = self._shake_hands(ciphertext[start : start + _SLICE])
+            if self.handshake_done:
+                ciphertext = rest + ciphertext[start + _SLICE :]
+                break
+        records = self._records
+        if records is None or self.fault is not None or not ciphertext:
+            return b""
+        plaintext = records.receive(ciphertext)
+        if records.fault:
+            self.fault, self.fault_detail = Reason.TLS_FAILED, records.fault
+        return plaintext
 
     def send(self, plaintext: bytes) -> None:
         """Encrypt; the outcome is in `data_to_send`. Only after the handshake; does nothing once closed."""
         if self.fault is not None or self._ended or not plaintext:
             return
-        if not self.handshake_done:
+        if self._records is None:
             raise RuntimeError("nothing can be sent before the handshake is done")
-        self._stretched = self._stretched or len(plaintext) > _KEEP
-        view = memoryview(plaintext)
-        try:
-            for start in range(0, len(view), _SLICE):
-                self._connection.sendall(view[start : start + _SLICE])
-                if len(view) > _SLICE:
-                    self._taken.append(self._connection.bio_read(_TAKE))
-        except SSL.Error as error:
-            self._fail_by(error)
+        self._records.send(plaintext)
 
     def data_to_send(self) -> bytes:
         """The ciphertext to send, once; alerts too."""
-        chunks, self._taken = self._taken, []
-        try:
-            while True:
-                chunks.append(self._connection.bio_read(_TAKE))
-        except SSL.Error:  # nothing is left
-            pass
-        if self._stretched and self.handshake_done and self.fault is None and not self.closed:
-            fresh_buffers(self._connection)  # both are empty: what came was read, what was written is taken
-            self._stretched = False
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        data = b""
+        if self._handshake is not None:
+            data = self._handshake.data_to_send()
+            if self._records is not None:
+                self._handshake = None
+        return data + self._records.data_to_send() if self._records is not None else data
 
     def close(self) -> None:
         """Say close_notify, where the handshake was done; nothing is sent after it."""
-        if not self.handshake_done or self.fault is not None or self._ended:
-            return
-        self._ended = True
-        try:
-            self._connection.shutdown()
-        except SSL.Error as error:
-            self._fail_by(error)
+        if self._records is not None and self.fault is None and not self._ended:
+            self._ended = True
+            self._records.close()
 
     @property
     def peer_certificate_der(self) -> bytes:
         """What the other side showed, after the handshake."""
-        certificate = self._connection.get_peer_certificate()
-        assert certificate is not None, "a handshake without a certificate does not complete"
-        return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+        assert self._peer, "only after the handshake"
+        return self._peer
 
     @property
     def summary(self) -> TlsSummary:
-        """What was agreed."""
-        connection = self._connection
-        return TlsSummary(
-            connection.get_protocol_version_name(),
-            connection.get_group_name() or "",
-            connection.get_cipher_name() or "",
-            connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
-        )
+        """What was agreed, after the handshake."""
+        assert self._summary is not None, "only after the handshake"
+        return self._summary
 
-    def _handshake(self) -> None:
-        try:
-            self._connection.do_handshake()
-        except SSL.WantReadError:
-            return
-        except SSL.Error as error:
-            self._fail_by(error)
-            return
-        group = self._connection.get_group_name()
-        if group not in GROUPS:
-            self._fail(Reason.TLS_FAILED, f"key agreement {group}")
-            return
-        self.handshake_done = True
-
-    def _read(self) -> bytes:
-        chunks: list[bytes] = []
-        try:
-            while True:
-                chunks.append(self._connection.recv(_READ))
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.closed = True
-        except SSL.Error as error:
-            self._fail_by(error)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _fail_by(self, error: SSL.Error) -> None:
-        reasons = _reasons(error)
-        if _VERSION_FAULTS.intersection(reasons):
-            self._fail(Reason.TLS_VERSION, reasons[0])
-        elif _NO_CERTIFICATE in reasons:
-            self._fail(Reason.CERTIFICATE_MISSING, _NO_CERTIFICATE)
-        else:
-            self._fail(Reason.TLS_FAILED, reasons[0] if reasons else type(error).__name__)
-
-    def _fail(self, reason: Reason, detail: str) -> None:
-        if self.fault is None:
-            self.fault, self.fault_detail = reason, detail
-
-
-def _reasons(error: SSL.Error) -> list[str]:
-    """OpenSSL's own words, from the queue of errors that pyOpenSSL puts into the exception."""
-    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return [entry[2] for entry in queue if isinstance(entry, tuple) and len(entry) == 3]
+    def _shake_hands(self, ciphertext: bytes) -> bytes:
+        handshake = self._handshake
+        assert handshake is not None, "there are records, or a handshake"
+        rest = handshake.receive(ciphertext)
+        if handshake.fault is not None:
+            self.fault, self.fault_detail = handshake.fault, handshake.fault_detail
+        elif handshake.done:
+            self._records = handshake.take_records()
+            self._peer, self._summary = handshake.peer_certificate_der, handshake.summary
+        return rest

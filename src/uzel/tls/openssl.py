@@ -5,6 +5,7 @@ Each function says what it buys. The pinned version has all of it; a test fails 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,14 +41,45 @@ def restrict_groups(context: SSL.Context, groups: Sequence[str]) -> None:
         raise RuntimeError("this OpenSSL does not know the groups of section 3, D8")
 
 
-def fresh_buffers(connection: SSL.Connection) -> None:
-    """Give the connection new memory BIOs. Both must be empty.
+class _Told(threading.local):
+    """Where the secrets of the handshake go that this thread is at."""
 
-    A memory BIO never shrinks: it keeps the largest flight it ever carried, 2 KiB each after a handshake and the
-    size of the largest read or write after that. Costs 0.7 µs.
+    secrets: dict[bytes, bytes] | None = None
+
+
+_told = _Told()
+
+
+@_ffi.callback("void (*)(const SSL *, const char *)")  # type: ignore[untyped-decorator]
+def _hear(_: Any, line: Any) -> None:
+    name, _random, secret = bytes(_ffi.string(line)).split(b" ")
+    if _told.secrets is not None and name in {CLIENT_SECRET, SERVER_SECRET}:
+        _told.secrets[name] = bytes.fromhex(secret.decode("ascii"))
+
+
+CLIENT_SECRET, SERVER_SECRET = b"CLIENT_TRAFFIC_SECRET_0", b"SERVER_TRAFFIC_SECRET_0"
+"""What OpenSSL calls the secrets that protect what the TLS client sends after the handshake, and the TLS server."""
+
+
+def tell_secrets(context: SSL.Context) -> None:
+    """Have `shake_hands` told the secrets of the handshakes in this context: `uzel.tls.records` goes on with them."""
+    _lib.SSL_CTX_set_keylog_callback(context._context, _hear)  # noqa: SLF001
+
+
+def shake_hands(connection: SSL.Connection, secrets: dict[bytes, bytes]) -> None:
+    """Go on with the handshake and put the secrets that are agreed into `secrets`. Raises what `do_handshake` does."""
+    _told.secrets = secrets
+    try:
+        connection.do_handshake()
+    finally:
+        _told.secrets = None
+
+
+def unread(connection: SSL.Connection, size: int) -> bytes:
+    """Take back what the connection was given, at most `size` bytes, and has not looked at.
+
+    OpenSSL takes one record at a time; what came behind the one that ended the handshake is still whole.
     """
-    into, out = _lib.BIO_new(_lib.BIO_s_mem()), _lib.BIO_new(_lib.BIO_s_mem())
-    if _ffi.NULL in (into, out):
-        raise MemoryError
-    _lib.SSL_set_bio(connection._ssl, into, out)  # noqa: SLF001 - takes both over, and frees the old ones
-    connection._into_ssl, connection._from_ssl = into, out  # noqa: SLF001
+    into = _ffi.new("char[]", size)
+    count = _lib.BIO_read(connection._into_ssl, into, size)  # noqa: SLF001
+    return bytes(_ffi.buffer(into, max(count, 0))[:])

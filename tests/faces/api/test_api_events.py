@@ -219,3 +219,18 @@ def test_ids_that_are_none_are_refused(tmp_path: Path, named: str) -> None:
             assert stream.head.split()[1] in {"400", "422"}
 
     run(story)
+
+
+def test_a_reader_who_takes_nothing_any_more_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STALLED", 0.2)
+
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, at=w) as (alice,), served(alice) as server:
+            context = server._served[-1][0].state.context
+            stalled = await Stream.open(alice.folder / API_SOCKET, "?after=0", limit=1024)
+            assert context.streams == 1
+            await append(alice, 400, "x" * 100_000)  # more than the buffers in between hold
+            await until("its place is free", lambda: context.streams == 0)
+            await stalled.close()
+
+    run(story)

@@ -182,3 +182,43 @@ def test_a_wait_ends_when_the_text_is_deleted(tmp_path: Path) -> None:
             await bob.start()
 
     run(story)
+
+
+def test_an_answer_and_its_acknowledgement_are_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with faced(tmp_path) as (_, (alice, bob), (_, b)):
+            await alice.settled(await alice.says(bob, "before"))
+            begun = good(await b.post("/unhandled/begin"))["after"]
+            await alice.settled(await alice.says(bob, "question"))
+            assert good(await b.post("/unhandled/begin"))["after"] == begun
+            (question,) = good(await b.get("/unhandled", params={"after": begun}))["texts"]
+            path = f"/texts/{question['number']}/answer"
+            problem(await b.post(path, json={"texts": ["good", "x" * (512 * 1024) + "ё"]}), 422, "bad_request")
+            problem(await b.post(path, json={"texts": ["ё" * (512 * 1024)]}), 422, "text_too_long")
+            problem(await b.post(path, json={"texts": [""] * 17}), 422, "bad_request")
+            answers = good(await b.post(path, json={"texts": ["one", "two"]}), 201)["texts"]
+            assert [(each["text"], each["reply"]) for each in answers] == [
+                ("one", question["id"]),
+                ("two", question["id"]),
+            ]
+            problem(await b.post(path, json={"texts": ["again"]}), 409, "text_state")
+            problem(await b.post(f"/texts/{answers[0]['number']}/answer", json={"texts": []}), 409, "text_state")
+            problem(await b.post("/texts/999/answer", json={"texts": []}), 404, "no_text")
+            for each in answers:
+                await bob.messenger.wait_settled(each["number"])
+            assert await alice.heard(bob) == ["one", "two"]
+
+    run(story)
+
+
+def test_nodes_are_looked_at(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with faced(tmp_path, ALICE) as (w, _, (a,)):
+            (own,) = good(await a.post("/nodes/check", json={}))["nodes"]
+            assert (own["reachable"], own["problem"], own["key_agreement"]) == (True, None, "X25519MLKEM768")
+            assert own["fingerprint"] == own["expected"] == str(w.service.fingerprint)
+            (named,) = good(await a.post("/nodes/check", json={"node": f"{w.reference},{'A' * 43}"}))["nodes"]
+            assert named["reason"] == "node_key_changed"
+            problem(await a.post("/nodes/check", json={"node": "a b"}), 422, "invalid_name")
+
+    run(story)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
+from starlette.types import Send
 
 from uzel.core.messenger import Messenger
 from uzel.errors import ClientClosedError, RateLimitedError, RequestRefusedError
@@ -34,6 +35,8 @@ PAGE = 32
 """Entries that are held for one reader: a long text each, that is 16 MiB at most."""
 MOST_STREAMS = 32
 """Readers at the same time, for each place where the core is reached."""
+STALLED = 60.0
+"""Seconds in which a reader must take something of what is sent; else its place goes to another."""
 KEEPALIVE = 15.0
 """Seconds of silence after which a comment is sent."""
 EVENTS = "text/event-stream"
@@ -56,7 +59,25 @@ async def events(
     start = _number(last_event_id) if last_event_id else after
     if start is None:
         start = await context.messenger.ledger.writer.run(lambda tables: tables.journal.last())
-    return StreamingResponse(_counted(context, start), media_type=EVENTS)
+    return _Stream(_counted(context, start), media_type=EVENTS)
+
+
+class _Stream(StreamingResponse):
+    """Ends when its reader takes nothing any more; it may come back with its last id."""
+
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        assert isinstance(self.body_iterator, AsyncGenerator)
+        async with aclosing(self.body_iterator) as pieces:
+            async for piece in pieces:
+                assert isinstance(piece, str)
+                message = {"type": "http.response.body", "body": piece.encode(), "more_body": True}
+                try:
+                    async with asyncio.timeout(STALLED):
+                        await send(message)
+                except TimeoutError:
+                    return  # unfinished, so the connection is closed
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def event(kind: str, data: dict[str, Any], number: int | None = None) -> str:
@@ -71,7 +92,7 @@ def _number(written: str) -> int:
     raise RequestRefusedError("Last-Event-ID is the id of an event")
 
 
-async def _counted(context: Context, start: int) -> AsyncIterator[str]:
+async def _counted(context: Context, start: int) -> AsyncGenerator[str, None]:
     context.streams += 1
     try:
         with suppress(ClientClosedError):  # the core ends
@@ -81,7 +102,7 @@ async def _counted(context: Context, start: int) -> AsyncIterator[str]:
         context.streams -= 1
 
 
-async def _follow(context: Context, after: int) -> AsyncIterator[str]:
+async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
     messenger, shown = context.messenger, ""
     connected: dict[Uin, str] = {}
     yield event("ready", {"event": after}, after)

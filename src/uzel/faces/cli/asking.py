@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from uzel.errors import UzelError
 from uzel.faces.cli.options import profile_folder
 from uzel.faces.cli.output import json_line, printable, put
 from uzel.faces.cli.running import stop_on_signals
@@ -18,8 +19,25 @@ if TYPE_CHECKING:  # help must not load it
 
 Values = dict[str, Any]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds for an answer.")]
+
+
+def known_people(context: typer.Context) -> list[tuple[str, str]]:
+    """For a shell that completes: the numbers and names of the running core's contacts; nothing when there is none."""
+    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
+
+    try:
+        with CoreClient(profile_folder(context.params.get("profile")), 1.0) as core:
+            found = core.ask("GET", "/contacts")["contacts"]
+    except UzelError:
+        return []
+    return [(str(each["uin"]), printable(each["name"])) for each in found]
+
+
 UinArgument = Annotated[
-    str, typer.Argument(metavar="UIN", help="The number of the person it is about.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="UIN", help="The number of the person it is about.", show_default=False, autocompletion=known_people
+    ),
 ]
 
 

@@ -1,0 +1,119 @@
+"""`uzel config`: show and change the command line's own settings. Counterpart: `config_file`, what they are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from uzel.errors import ConfigError
+from uzel.faces.cli.config_file import SETTINGS, Value, config_path, load, save, setting_of, source_of
+from uzel.faces.cli.options import JsonOption
+from uzel.faces.cli.output import json_line, put, say
+from uzel.faces.cli.table import table
+
+config_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""\b
+    uzel config set nodes node.example:8935
+    uzel config show
+
+    What counts where you give no option: option, then environment, then this file, then the default.
+    """,
+)
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SETTING",
+        help="profile, passphrase_file, nodes, roaming or api_port.",
+        autocompletion=lambda: list(SETTINGS),
+        show_default=False,
+    ),
+]
+
+
+@config_app.command("show", short_help="Show every setting, and whose word it is.")
+def show(as_json: JsonOption = False) -> None:
+    """\b
+    uzel config show
+    uzel config show --json
+
+    Show every setting, and whether it comes from the environment, the file or the default.
+
+    A profile keeps its own: the nodes it was started with, uzel strangers, uzel retention.
+    """
+    values = load(config_path())
+    rows = [(setting, *source_of(setting, values)) for setting in SETTINGS.values()]
+    if as_json:
+        for setting, value, source in rows:
+            put(json_line({"setting": setting.name, "value": value, "source": source}))
+        return
+    shown = [
+        [setting.name, setting.default if value is None else _written(value), source] for setting, value, source in rows
+    ]
+    put("\n".join(table(("setting", "value", "from"), shown)) + "\n")
+    say("A profile keeps its own: the nodes it was started with, uzel strangers, uzel retention.")
+
+
+@config_app.command("get", short_help="Print one setting.")
+def get(name: NameArgument, as_json: JsonOption = False) -> None:
+    """\b
+    uzel config get nodes
+
+    Print one setting; nothing when only its default counts.
+    """
+    value, source = source_of(setting_of(name), load(config_path()))
+    if as_json:
+        put(json_line({"setting": name, "value": value, "source": source}))
+    elif value is not None:
+        put(_written(value) + "\n")
+
+
+@config_app.command("set", short_help="Choose a setting.")
+def set_(
+    name: NameArgument,
+    values: Annotated[list[str], typer.Argument(metavar="VALUE…", help="Several for nodes.", show_default=False)],
+) -> None:
+    """\b
+    uzel config set profile ~/alice
+    uzel config set nodes node.example:8935 other.example:8935
+    uzel config set roaming true
+
+    Choose a setting. Comments in the file are not kept.
+    """
+    path, setting = config_path(), setting_of(name)
+    try:
+        value = setting.read(values)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.detail}") from None
+    save(path, {**load(path), name: value})
+
+
+@config_app.command("unset", short_help="Go back to the default.")
+def unset(name: NameArgument) -> None:
+    """\b
+    uzel config unset nodes
+
+    Go back to the default.
+    """
+    path, setting = config_path(), setting_of(name)
+    values = load(path)
+    if values.pop(setting.name, None) is not None:
+        save(path, values)
+
+
+@config_app.command("path", short_help="Print where the file is.")
+def path() -> None:
+    """\b
+    uzel config path
+
+    Print where the file is, or would be.
+    """
+    put(f"{config_path()}\n")
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(value) if isinstance(value, list) else str(value)
