@@ -1,8 +1,9 @@
-"""`make bench`: what a node costs, measured on this machine, printed as a table and written as JSON.
+"""`make bench`: what a node and a core cost, measured on this machine, printed as a table and written as JSON.
 
 The node is a real process on its own processor, the load on another. Medians of several turns, with the spread.
 Compare figures only within one run: machines are shared and noisy. Counterparts: `node_process` starts the node,
-`load` makes the load, `across` that between nodes, `haproxy` is the relay to compare with, where it is installed.
+`load` makes the load, `across` that between nodes, `cores` that of cores, `haproxy` is the relay to compare with, where
+it is installed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from across import calls_across, texts_and_streams
+from cores import everything, search
 from load import Figures, idle_clients, logins, relay_direct, relay_through_node, texts
 from node_process import NodeProcess, pin
 from other_relays import haproxy, through_port
@@ -67,10 +69,15 @@ def measure(turns: int, sizes: dict[str, int], seconds: float) -> Table:
                 table.add(name, figures)
             callees = people[: 1 + sizes["callees"]]
             table.add("calls across nodes, 03 to 07", calls_across(Path(folder), callees, sizes["nodes"]))
+        with tempfile.TemporaryDirectory() as folder:
+            for name, figures in everything(Path(folder), people[:2], seconds).items():
+                table.add(name, figures)
         table.add("direct, no relay", relay_direct(seconds, sizes["round_trip_pairs"]))
         if other is not None:
             with other as process:
                 table.add("relay, HAProxy", through_port(process, seconds, sizes["round_trip_pairs"]))
+    with tempfile.TemporaryDirectory() as folder:  # once: it takes minutes to make
+        table.add(f"search in {sizes['texts']:,} texts", search(Path(folder), people[0], sizes["texts"]))
     if other is None:
         print("haproxy is not installed: no figures beside it", file=sys.stderr)
     return table
@@ -82,10 +89,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small turn: does it work at all?")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
     options = parser.parse_args()
-    sizes = {"logins": 500, "idle": 1000, "pairs": 20, "round_trip_pairs": 50, "nodes": 6, "callees": 20}
+    sizes = {
+        "logins": 500,
+        "idle": 1000,
+        "pairs": 20,
+        "round_trip_pairs": 50,
+        "nodes": 6,
+        "callees": 20,
+        "texts": 1_000_000,
+    }
     turns, seconds = options.turns, 2.0
     if options.quick:
-        sizes = {"logins": 10, "idle": 20, "pairs": 2, "round_trip_pairs": 4, "nodes": 2, "callees": 2}
+        sizes = {"logins": 10, "idle": 20, "pairs": 2, "round_trip_pairs": 4, "nodes": 2, "callees": 2, "texts": 2000}
         turns, seconds = 1, 0.2
     pin(1)
     table = measure(turns, sizes, seconds)

@@ -19,5 +19,7 @@ def test_a_quick_bench_measures_everything(tmp_path: Path) -> None:
     measures = json.loads(out.read_text())["measures"]
     assert {"logins, known keys", "idle clients", "texts, 1 pair", "relay"} <= set(measures)
     assert {"texts, one node and two", "library stream, one node and two"} <= set(measures)
+    assert {"cores, text → delivered, one node", "cores, text → delivered, two nodes"} <= set(measures)
+    assert {"a core's start, s", "an idle core", "a text to its event, ms", "search in 2,000 texts"} <= set(measures)
     assert "in the cache, ms" in measures["calls across nodes, 03 to 07"]
     assert all(value > 0 for figures in measures.values() for turns in figures.values() for value in turns)

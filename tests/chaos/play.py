@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chaos import faults
@@ -50,6 +50,12 @@ class Report:
     """Seconds from the last mending until nothing waited."""
     took: float = 0.0
     found: list[str] = field(default_factory=list)
+
+    def values(self) -> dict[str, object]:
+        """For a program."""
+        values = {name: getattr(self, name) for name in ("acts", "arrived", "looks", "drained", "took", "found")}
+        answers = {name: dict(counted) for name, counted in self.answers.items()}
+        return {"plan": asdict(self.plan), "broken": dict(self.broken), "answers": answers, **values}
 
     def lines(self) -> list[str]:
         """For a person."""

@@ -5,6 +5,7 @@ The long run is `make chaos`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ def test_nothing_is_lost_whatever_breaks(tmp_path: Path, record_property: Callab
     report = play(Plan(seed=SEED, seconds=15.0, longest=1.2, texts=120), tmp_path)
     record_property("summary", "\n".join(report.lines()))
     assert report.found == []
+    assert json.loads(json.dumps(report.values()))["found"] == []
     assert set(report.broken) == set(Kind)
     assert min(report.arrived.values()) > 100
 

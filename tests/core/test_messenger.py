@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -221,6 +222,44 @@ def test_an_idle_conversation_is_closed_and_the_next_text_opens_another(tmp_path
                 assert (await alice.settled(sent)).state is TextState.DELIVERED
                 await until("it is closed", lambda: not alice.messenger._talks.open)
             assert await bob.heard(alice) == ["first", "second"]
+
+    run(story)
+
+
+def test_a_text_goes_out_though_nobody_waited_for_its_commit(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "first"))
+            alice.breaks()
+            talks = (alice.messenger._talks.open, bob.messenger._talks.open)
+            await until("nobody is in a conversation", lambda: not any(talks))
+            asked = asyncio.ensure_future(alice.says(bob, "second"))
+            await asyncio.sleep(0)  # it is asked for
+            asked.cancel()
+
+            async def came() -> bool:
+                return await bob.heard(alice) == ["first", "second"]
+
+            await until_async("it came", came)
+            assert asked.cancelled()
+
+    run(story)
+
+
+def test_a_text_is_queued_and_taken_in_one_commit_where_there_is_a_conversation(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "first"))
+            delivery = alice.messenger._talks.open[bob.uin].delivery
+            await until("all is still", lambda: delivery.is_quiet)
+            held = threading.Event()
+            holding = alice.messenger.ledger.writer.submit(lambda _: held.wait(DEADLINE))
+            asked = asyncio.ensure_future(alice.says(bob, "second"))
+            await asyncio.sleep(0)
+            assert delivery._taking, "it is taken up only after its commit"
+            held.set()
+            await alice.settled(await asked)
+            assert await holding
 
     run(story)
 

@@ -135,8 +135,9 @@ def test_what_the_disk_refuses_of_one_is_no_fault_of_the_others(tmp_path: Path) 
         raise StorageError("it is full")
 
     async def story(writer: Writer, _: Counted) -> None:
-        together = threading.Event()
-        writer.submit(lambda _: together.wait(10))
+        begun, together = threading.Event(), threading.Event()
+        writer.submit(lambda _: (begun.set(), together.wait(10)))
+        await asyncio.to_thread(begun.wait, 10)  # so that none of the others goes with it
         futures = [writer.submit(work) for work in (note("first"), too_much, note("last"), kinds)]
         together.set()
         first, failing, last, seen = await asyncio.gather(*futures, return_exceptions=True)

@@ -32,7 +32,7 @@ from uzel.core.outbox import Outbox
 from uzel.core.settings import CoreSettings, DeliveryBounds
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
-from uzel.errors import DowngradedError, NoRequestError, StorageError, UnavailableError, UzelError
+from uzel.errors import DowngradedError, NoRequestError, NotAContactError, StorageError, UnavailableError, UzelError
 from uzel.identity import MemoryPins, PeerTrust
 from uzel.names import ContactLink, NodeAddress, Uin
 from uzel.net.runner import Runner
@@ -56,12 +56,13 @@ class Manners:
 
 
 class SimLedger(Ledger):
-    """Ids without a clock, the same small ones for everybody."""
+    """Ids by a clock that jumps, and without chance: the same small ones for everybody."""
 
+    person: Person
     chance: random.Random
 
     def new_id(self) -> bytes:
-        return self._ids.next(1, bytes(10))
+        return self._ids.next(self.person.clock, bytes(10))
 
     def made_id(self) -> bytes:  # type: ignore[override]  # it is only ever asked of an instance
         return self.chance.randbytes(16)
@@ -144,6 +145,8 @@ class Person:
     pins: MemoryPins = field(default_factory=MemoryPins)
     life: Life | None = None
     said: int = 0
+    clock: int = 1
+    """What its machine takes for the time; it may jump at any moment."""
 
     def add_contact(self, uin: Uin, invite: bytes | None = None) -> None:
         """Known from before the story, perhaps with an invite that lets us in."""
@@ -231,6 +234,24 @@ class Person:
             return
         life.tell("lets in", peer)
 
+    async def block(self, peer: Uin, *, blocked: bool) -> None:
+        """Hear nothing of somebody, or hear them again."""
+        life = self.awake
+        if life is None or (peer in life.ledger.blocked) is blocked:
+            return
+        with suppress(StorageError):
+            await (life.people.block(peer) if blocked else life.people.unblock(peer))
+            life.tell("blocks" if blocked else "unblocks", peer)
+
+    async def remove(self, peer: Uin) -> None:
+        """Let a contact go, and what waits for them."""
+        life = self.awake
+        if life is None or peer not in life.ledger.people:
+            return
+        with suppress(NotAContactError, StorageError):
+            await life.people.remove(peer)
+            life.tell("removes", peer)
+
     @property
     def awake(self) -> Life | None:
         """The running program, once it is up."""
@@ -261,7 +282,7 @@ class Life(Messenger):
 
     async def wake(self) -> None:
         self.ledger = ledger = SimLedger(self.writer, self._settings)
-        ledger.chance = self._chance
+        ledger.chance, ledger.person = self._chance, self.person
         self._outbox = Outbox(self._settings.outbox, self._chance.random)
         await ledger.load()
         talks = self._talks = self.person.talks(ledger, self._outbox, self._client_settings, "", self._carry_out)

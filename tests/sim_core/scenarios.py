@@ -20,7 +20,7 @@ from sim_core.person import Manners, Person, SimTalks
 from uzel.core.settings import DeliveryBounds
 from uzel.names import Uin
 
-KINDS = ("breaks", "crashes", "disks", "strangers", "older", "base", "everything")
+KINDS = ("breaks", "crashes", "disks", "strangers", "quarrels", "clocks", "older", "base", "everything")
 PATIENCE = 3 * 3600.0
 """Seconds of calm within which everything has arrived: who was not let in is tried hourly."""
 IDLE = 600.0
@@ -132,6 +132,11 @@ def _trouble(stage: Stage, exchange: Exchange) -> None:
             stage.some(3, lambda person=person: _fill(stage, person))  # type: ignore[misc]
         if stage.has("strangers"):
             stage.some(4, lambda person=person: _befriend(stage, person))  # type: ignore[misc]
+        if stage.has("quarrels"):
+            stage.some(3, lambda person=person: _quarrel(stage, person))  # type: ignore[misc]
+        if stage.has("clocks"):
+            stage.some(4, lambda person=person: _jump(stage, person))  # type: ignore[misc]
+            stage.some(2, lambda person=person: _restart(stage, person))  # type: ignore[misc]
         if stage.has("breaks"):
             stage.some(2, lambda person=person: _away(stage, person))  # type: ignore[misc]
     stage.some(8, lambda: _cut(stage, exchange))
@@ -168,6 +173,24 @@ async def _befriend(stage: Stage, person: Person) -> None:
     await person.befriend(other.uin, by_link=stage.chance.random() < 0.3)
 
 
+async def _quarrel(stage: Stage, person: Person) -> None:
+    """Somebody is blocked for a while, or removed and perhaps made a contact again."""
+    chance = stage.chance
+    other = chance.choice([each for each in stage.people if each is not person]).uin
+    removes, pause = chance.random() < 0.4, chance.random() * chance.choice((0.1, 2.0, 30.0))
+    await (person.remove(other) if removes else person.block(other, blocked=True))
+    await asyncio.sleep(pause)
+    if removes:
+        await person.befriend(other, by_link=True)
+    else:
+        await person.block(other, blocked=False)
+
+
+def _jump(stage: Stage, person: Person) -> None:
+    person.clock = stage.chance.choice((1, 2, 3, 1000, 1_000_000))
+    stage.checks.story.tell(stage.loop.time(), person.name, "has the clock at", person.clock)
+
+
 async def _away(stage: Stage, person: Person) -> None:
     if (life := person.awake) is not None:
         life.go_offline()
@@ -190,6 +213,7 @@ async def _calm(stage: Stage) -> None:
             if other is not person:
                 await person.befriend(other.uin, by_link=False)
                 await person.befriend(other.uin, by_link=True)
+                await person.block(other.uin, blocked=False)
 
 
 async def _everything_arrives(stage: Stage) -> None:

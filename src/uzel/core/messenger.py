@@ -291,9 +291,15 @@ class Messenger:
             raise ValueError("a reply names a text by its id, of 16 bytes")
         check_text(text)
         text_id = self.ledger.new_id()
-        record = await self.ledger.writer.run(lambda tables: works.queue(tables, to, text_id, text, reply, wall_ms()))
-        self._queued(to)
-        return record
+        asked = self.ledger.writer.submit(lambda tables: works.queue(tables, to, text_id, text, reply, wall_ms()))
+
+        def committed(asked: asyncio.Future[TextRecord]) -> None:
+            if asked.exception() is None:
+                self._wanted(to)
+
+        asked.add_done_callback(committed)  # whether or not anybody still waits for it
+        self._take_up(to)  # asked for right behind it, so that one commit does for both
+        return await asyncio.shield(asked)
 
     async def answer(self, number: int, texts: Sequence[str]) -> list[TextRecord]:
         """Queue answers to a received text and mark it as handled, all of it or nothing: however often this is asked
@@ -333,7 +339,8 @@ class Messenger:
             raise NotAContactError(f"UIN {before.chat}")
         record = await self.ledger.writer.run(lambda tables: works.retry(tables, number, wall_ms()))
         if record is not None:
-            self._queued(record.chat)
+            self._wanted(record.chat)
+            self._take_up(record.chat)
         return record
 
     async def wait_settled(self, number: int, timeout: float | None = None) -> TextRecord | None:
@@ -362,14 +369,18 @@ class Messenger:
                     continue
                 await upcoming.wait()
 
-    def _queued(self, to: Uin) -> None:
+    def _wanted(self, to: Uin) -> None:
+        """A text waits for this peer."""
         self.ledger.tell()
-        talk = self._talks.open.get(to)
         self._outbox.queued(to, self._loop.time())
+        self._carry_out()
+
+    def _take_up(self, to: Uin) -> None:
+        """Where there is a conversation it takes what was just asked to be queued, or finds nothing."""
+        talk = self._talks.open.get(to)
         if talk is not None:
             talk.delivery.queued()
             talk.update()
-        self._carry_out()
 
     # -- Calls ------------------------------------------------------------------------------------------------
 
