@@ -20,14 +20,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from uzel.faces.cli.core_client import CoreClient
-
 from load import Figures
-from node_process import NodeProcess, Process, federation
+from node_process import NodeProcess, federation
+from uzel.app.bench_node import Process
 from uzel.core.conversation import Arrived
 from uzel.core.messenger import Messenger
 from uzel.core.works import keep
 from uzel.identity import Identity
+from uzel.local.core_client import CoreClient
 from uzel.names import Uin
 from uzel.store.profile import Profile
 from uzel.store.tables import Tables

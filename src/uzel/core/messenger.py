@@ -320,7 +320,8 @@ class Messenger:
         if records is None:
             raise TextStateError("it was handled before")
         if records:
-            self._queued(before.chat)
+            self._wanted(before.chat)
+            self._take_up(before.chat)
         return records
 
     async def cancel(self, number: int) -> bool:
