@@ -264,6 +264,25 @@ def test_a_text_is_queued_and_taken_in_one_commit_where_there_is_a_conversation(
     run(story)
 
 
+def test_nothing_is_queued_for_somebody_who_is_removed_at_that_moment(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.settled(await alice.says(bob, "first"))
+            held = threading.Event()
+            holding = alice.messenger.ledger.writer.submit(lambda _: held.wait(DEADLINE))
+            removing = asyncio.ensure_future(alice.messenger.people.remove(bob.uin))
+            asked = asyncio.ensure_future(alice.says(bob, "second"))
+            await asyncio.sleep(0)
+            held.set()
+            await removing
+            with pytest.raises(NotAContactError):
+                await asked
+            assert await holding
+            assert [record.text for record in await alice.texts(bob)] == ["first"]
+
+    run(story)
+
+
 def test_three_talk_to_one_another(tmp_path: Path) -> None:
     async def story() -> None:
         async with world() as w, cores(tmp_path, ALICE, BOB, CAROL, at=w) as everyone:

@@ -136,7 +136,12 @@ def test_what_the_disk_refuses_of_one_is_no_fault_of_the_others(tmp_path: Path) 
 
     async def story(writer: Writer, _: Counted) -> None:
         begun, together = threading.Event(), threading.Event()
-        writer.submit(lambda _: (begun.set(), together.wait(10)))
+
+        def wait(_: Tables) -> None:
+            begun.set()
+            together.wait(10)
+
+        writer.submit(wait)
         await asyncio.to_thread(begun.wait, 10)  # so that none of the others goes with it
         futures = [writer.submit(work) for work in (note("first"), too_much, note("last"), kinds)]
         together.set()

@@ -43,9 +43,9 @@ class Checks:
         self._accepted[person.uin][record.id] = record.text
 
     def sends(self, person: Person, peer: Uin, text: Outgoing, code: int) -> None:
-        """A text leaves."""
+        """A text leaves. It may have been given up in the same moment, with its receiver."""
         record = person.disk.tables.texts.get(text.number)
-        if record is None or record.state is not TextState.SENDING or record.sent_as != code:
+        if record is None or record.state not in {TextState.SENDING, TextState.FAILED} or record.sent_as != code:
             self._wrong(person, f"sends {text.number} as {code:x} before that is committed: {record and record.state}")
         before = self._sent_as[person.uin, text.id]
         if code == 0x30 and 0x31 in before:

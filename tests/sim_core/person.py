@@ -217,7 +217,7 @@ class Person:
                 life.tell("tries again", text.number, "as", again and again.number)
             else:
                 life.tell("cancels", text.number, await life.cancel(text.number))
-        except StorageError:
+        except (NotAContactError, StorageError):
             return
 
     async def befriend(self, peer: Uin, *, by_link: bool) -> None:
@@ -303,7 +303,7 @@ class Life(Messenger):
         self.go_online()
 
     async def agree(self, peer: Uin) -> None:
-        with suppress(StorageError):
+        with suppress(NotAContactError, StorageError):
             await self.people.agree(peer)
 
     def go_online(self) -> None:

@@ -335,9 +335,6 @@ class Messenger:
 
         Raises `NotAContactError`, `StorageError`.
         """
-        before = await self.ledger.writer.run(lambda tables: tables.texts.get(number))
-        if before is not None and before.chat not in self.ledger.people:
-            raise NotAContactError(f"UIN {before.chat}")
         record = await self.ledger.writer.run(lambda tables: works.retry(tables, number, wall_ms()))
         if record is not None:
             self._wanted(record.chat)

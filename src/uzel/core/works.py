@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from uzel.core.carriers import BASE_CODE
 from uzel.core.conversation import Arrived, Outgoing, Settle, Take
+from uzel.errors import NotAContactError
 from uzel.names import Fingerprint, Uin
 from uzel.store.records import TextRecord, TextState
 from uzel.store.tables import Tables
@@ -62,7 +63,11 @@ def tell_state(tables: Tables, number: int, now: int) -> None:
 
 
 def queue(tables: Tables, chat: Uin, text_id: bytes, text: str, reply: bytes | None, now: int) -> TextRecord:
-    """Put a text into the outbox: once this is committed it is not lost."""
+    """Put a text into the outbox: once this is committed it is not lost.
+
+    Raises `NotAContactError` also when the contact was removed since whoever asked has looked: it would wait for ever.
+    """
+    _demand_contact(tables, chat)
     record = tables.texts.queue(chat, text_id, text, reply, now, now)
     tables.journal.append(TEXT, as_news(record), now)
     return record
@@ -136,12 +141,21 @@ def cancel(tables: Tables, number: int, now: int) -> bool:
 
 
 def retry(tables: Tables, number: int, now: int) -> TextRecord | None:
-    """Queue a text again that failed or was cancelled; it has a new number then. None when it did neither."""
+    """Queue a text again that failed or was cancelled; it has a new number then. None when it did neither.
+
+    Raises `NotAContactError`, as `queue`.
+    """
     record = tables.texts.retry(number, now)
     if record is not None:
+        _demand_contact(tables, record.chat)
         tables.journal.append(REMOVED, {"number": number, "chat": int(record.chat)}, now)
         tables.journal.append(TEXT, as_news(record), now)
     return record
+
+
+def _demand_contact(tables: Tables, chat: Uin) -> None:
+    if tables.people.get(chat) is None:
+        raise NotAContactError(f"UIN {chat}")
 
 
 # -- In -------------------------------------------------------------------------------------------------------------
