@@ -283,6 +283,24 @@ def test_nothing_is_queued_for_somebody_who_is_removed_at_that_moment(tmp_path: 
     run(story)
 
 
+AWKWARD = [
+    "", "\0", "a\0b", "\x1b[2J\x07\x9b31m", "\u202egnp.exe\u2066", "\ufeff\ufffe\U0010ffff", "\r\n\u2028\n",
+    "e" + "\u0301\u0316" * 131_000, "<script>alert(1)</script>", "'; DROP TABLE texts; --", "👨‍👩‍👧‍👦" * 1000,
+]  # fmt: skip
+
+
+def test_awkward_texts_arrive_as_they_are(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            texts = [await alice.says(bob, text) for text in AWKWARD]
+            assert [(await alice.settled(text)).state for text in texts] == [TextState.DELIVERED] * len(AWKWARD)
+            assert await bob.heard(alice) == AWKWARD
+            with pytest.raises(UnicodeEncodeError):
+                await alice.says(bob, "\ud800")
+
+    run(story)
+
+
 def test_three_talk_to_one_another(tmp_path: Path) -> None:
     async def story() -> None:
         async with world() as w, cores(tmp_path, ALICE, BOB, CAROL, at=w) as everyone:
