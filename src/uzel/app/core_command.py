@@ -27,45 +27,53 @@ if TYPE_CHECKING:  # help must not load cryptography
     from uzel.store.profile import Profile
 
 
+ApiPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--api-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Serve the local interface on this loopback port too, behind the token in api.token; 0 picks one.",
+        show_default=False,
+    ),
+]
+WebOption = Annotated[
+    bool, typer.Option("--web", help="Serve the page on this machine, and print its one-time address.")
+]
+WebPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--web-port",
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="The page's loopback port; 0 picks one. Default: 8940, or the next that is free.",
+        show_default=False,
+    ),
+]
+ShareOption = Annotated[
+    str | None,
+    typer.Option("--share", metavar="HOST:PORT", help="Serve the page to other devices there, over HTTPS."),
+]
+CertificateOption = Annotated[
+    Path | None, typer.Option("--cert", metavar="FILE", help="Your certificate for that, in PEM form.")
+]
+CertificateKeyOption = Annotated[
+    Path | None, typer.Option("--cert-key", metavar="FILE", help="Its key, mode 0600, without a passphrase.")
+]
+
+
 def start(
     profile: ProfileOption = None,
     passphrase_file: PassphraseFileOption = None,
     node: NodeOption = None,
-    api_port: Annotated[
-        int | None,
-        typer.Option(
-            "--api-port",
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help="Serve the local interface on this loopback port too, behind the token in api.token; 0 picks one.",
-            show_default=False,
-        ),
-    ] = None,
-    web: Annotated[
-        bool, typer.Option("--web", help="Serve the page on this machine, and print its one-time address.")
-    ] = False,
-    web_port: Annotated[
-        int | None,
-        typer.Option(
-            "--web-port",
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help="The page's loopback port; 0 picks one. Default: 8940, or the next that is free.",
-            show_default=False,
-        ),
-    ] = None,
-    share: Annotated[
-        str | None,
-        typer.Option("--share", metavar="HOST:PORT", help="Serve the page to other devices there, over HTTPS."),
-    ] = None,
-    cert: Annotated[
-        Path | None, typer.Option("--cert", metavar="FILE", help="Your certificate for that, in PEM form.")
-    ] = None,
-    cert_key: Annotated[
-        Path | None, typer.Option("--cert-key", metavar="FILE", help="Its key, mode 0600, without a passphrase.")
-    ] = None,
+    api_port: ApiPortOption = None,
+    web: WebOption = False,
+    web_port: WebPortOption = None,
+    share: ShareOption = None,
+    cert: CertificateOption = None,
+    cert_key: CertificateKeyOption = None,
 ) -> None:
     """\b
     uzel start --profile alice --node node.example:8935 --web
