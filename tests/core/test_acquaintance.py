@@ -9,6 +9,7 @@ import pytest
 
 from client.client_world import ALICE, BOB, CAROL, MALLORY, identity, until
 from core.core_world import Core, Strangers, cores, run, until_async, world
+from uzel.core.gate import Gate
 from uzel.core.talks import NOT_LET_IN
 from uzel.errors import (
     InviteError,
@@ -120,12 +121,14 @@ def test_a_stranger_knocks_and_is_no_text_until_let_in(tmp_path: Path) -> None:
     async def story(alice: Core, bob: Core) -> None:
         number = await knocks(alice, bob)
         assert await bob.heard(alice) == []
+        assert alice.messenger.talk_state(bob.uin).gate is Gate.ASKED
         record = await alice.messenger.history.text(number)
         assert record is not None
         assert record.state is not TextState.DELIVERED
         more = await alice.says(bob, "and one more thing")
         await bob.messenger.people.accept(alice.uin, "Alice")
         assert (await alice.settled(more)).state is TextState.DELIVERED
+        assert alice.messenger.talk_state(bob.uin).gate is Gate.OPEN
         assert await bob.heard(alice) == ["may I come in?", "and one more thing"]
         assert await bob.messenger.people.requests() == []
         assert bob.messenger.people.get(alice.uin).name == "Alice"

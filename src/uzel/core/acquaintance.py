@@ -132,7 +132,7 @@ class Acquaintance:
 
         await self._ledger.change_contact(uin, change, "removed")
         self._outbox.forget(uin)
-        self._hang_up(uin)
+        self._talks.forget(uin)
 
     async def block(self, uin: Uin) -> None:
         """Nothing goes either way from now on; contact or not. Raises `StorageError`."""

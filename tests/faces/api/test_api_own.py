@@ -205,15 +205,16 @@ def test_who_is_connected_is_told(tmp_path: Path) -> None:
             async def conversation(connected: bool) -> dict[str, object]:
                 while True:
                     number, kind, data = await stream.event()
-                    if kind == "conversation" and data["connected"] is connected:
+                    if kind == "conversation" and (data["connected"], data["gate"]) == (connected, "open"):
                         assert number is None
                         return dict(data)
 
             await alice.settled(await alice.says(bob, "hello"))
             told = await conversation(connected=True)
-            assert told == {"uin": int(bob.uin), "connected": True, "key_agreement": "X25519MLKEM768"}
+            assert told == {"uin": int(bob.uin), "connected": True, "key_agreement": "X25519MLKEM768", "gate": "open"}
             contact = good(await a.get(f"/contacts/{int(bob.uin)}"))
             assert (contact["connected"], contact["key_agreement"]) == (True, "X25519MLKEM768")
+            assert contact["gate"] == "open"
             (chat,) = good(await a.get("/chats"))["chats"]
             assert (chat["connected"], chat["verified"], chat["blocked"], chat["stopped"]) == (True, True, False, None)
             assert chat["last_seen"]

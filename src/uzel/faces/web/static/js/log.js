@@ -81,11 +81,6 @@ export class Log {
     return this.#texts.length === 0;
   }
 
-  /** Whether the other side never said anything here, as far as is known. */
-  get oneSided() {
-    return this.#atStart && this.#texts.every((each) => each.outgoing);
-  }
-
   get last() {
     return this.#atEnd ? this.#texts.at(-1) : undefined;
   }

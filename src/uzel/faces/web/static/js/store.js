@@ -129,8 +129,8 @@ const TAKE = {
   conversation(talk) {
     const chat = store.chats.get(talk.uin);
     if (chat) {
+      if (chat.connected && !talk.connected) chat.last_seen = new Date().toISOString();
       chat.connected = talk.connected;
-      if (!talk.connected) chat.last_seen = new Date().toISOString();
     }
     tell("chats");
     tell("contact", { uin: talk.uin, change: "conversation" });
