@@ -248,7 +248,7 @@ class Talks:
             if not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
                 return None
             tables.pins.pin_peer(peer, trust.fingerprint, verified=False)
-            tables.people.add(peer, wall_ms())
+            works.befriend(tables, peer, wall_ms())
             tables.people.knocks.remove(peer)
             tables.journal.append("contact", {"uin": int(peer), "change": "invited"}, wall_ms())
             return tables.people.get(peer)

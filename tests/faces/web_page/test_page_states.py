@@ -159,5 +159,10 @@ def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator(".main h1")).to_have_text("Настройки")
+    alice.ask("PUT", "/preferences", {"theme": "light"})  # as another device would
+    expect(page.locator(".main h1")).to_have_text("Settings")
+    expect(page.get_by_label("Theme")).to_have_value("light")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
     alice.ask("PUT", "/preferences", {})
+    expect(page.get_by_label("Theme")).to_have_value("auto")
     window.close()
