@@ -9,6 +9,8 @@ import pytest
 
 from client.client_world import ALICE, BOB, CAROL, MALLORY, identity, until
 from core.core_world import Core, Strangers, cores, run, until_async, world
+from uzel.core.gate import Gate
+from uzel.core.preferences import Preferences
 from uzel.core.talks import NOT_LET_IN
 from uzel.errors import (
     InviteError,
@@ -19,7 +21,7 @@ from uzel.errors import (
     SelfContactError,
 )
 from uzel.identity import safety_number
-from uzel.names import ContactLink
+from uzel.names import ContactLink, Uin
 from uzel.store.records import TextState
 
 Story = Callable[[Core, Core], Awaitable[None]]
@@ -120,12 +122,14 @@ def test_a_stranger_knocks_and_is_no_text_until_let_in(tmp_path: Path) -> None:
     async def story(alice: Core, bob: Core) -> None:
         number = await knocks(alice, bob)
         assert await bob.heard(alice) == []
+        assert alice.messenger.talk_state(bob.uin).gate is Gate.ASKED
         record = await alice.messenger.history.text(number)
         assert record is not None
         assert record.state is not TextState.DELIVERED
         more = await alice.says(bob, "and one more thing")
         await bob.messenger.people.accept(alice.uin, "Alice")
         assert (await alice.settled(more)).state is TextState.DELIVERED
+        assert alice.messenger.talk_state(bob.uin).gate is Gate.OPEN
         assert await bob.heard(alice) == ["may I come in?", "and one more thing"]
         assert await bob.messenger.people.requests() == []
         assert bob.messenger.people.get(alice.uin).name == "Alice"
@@ -156,6 +160,19 @@ def test_who_was_let_in_just_before_we_went_offline_learns_of_it_when_we_are_bac
         record = await alice.messenger.wait_settled(number)
         assert record is not None
         assert record.state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
+def test_texts_of_new_contacts_are_kept_as_long_as_the_person_wants(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        people = bob.messenger.people
+        await people.add(ContactLink(Uin(5)))
+        await bob.messenger.own.prefer(Preferences(retention_default_ms=7))
+        assert (await people.add(ContactLink(Uin(6)))).retention_ms == 7
+        assert (await people.add(ContactLink(Uin(5)))).retention_ms is None, "only of new ones"
+        await knocks(alice, bob)
+        assert (await people.accept(alice.uin)).retention_ms == 7
 
     strangers(tmp_path, story)
 

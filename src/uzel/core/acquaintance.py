@@ -84,7 +84,7 @@ class Acquaintance:
         def change(tables: Tables) -> None:
             if link.fingerprint is not None:
                 tables.pins.pin_peer(uin, link.fingerprint, verified=True)
-            if not tables.people.add(uin, wall_ms(), name=called, nodes=link.nodes, invite=invite):
+            if not works.befriend(tables, uin, wall_ms(), name=called, nodes=link.nodes, invite=invite):
                 if called:
                     tables.people.rename(uin, called)
                 if link.nodes:
@@ -132,7 +132,7 @@ class Acquaintance:
 
         await self._ledger.change_contact(uin, change, "removed")
         self._outbox.forget(uin)
-        self._hang_up(uin)
+        self._talks.forget(uin)
 
     async def block(self, uin: Uin) -> None:
         """Nothing goes either way from now on; contact or not. Raises `StorageError`."""
@@ -227,7 +227,7 @@ class Acquaintance:
         def change(tables: Tables) -> None:
             now = wall_ms()
             tables.pins.pin_peer(uin, request.fingerprint, verified=False)
-            tables.people.add(uin, now, name=name)
+            works.befriend(tables, uin, now, name=name)
             tables.people.knocks.remove(uin)
             if request.text and request.id is not None:
                 record = tables.texts.receive(

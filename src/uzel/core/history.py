@@ -41,6 +41,10 @@ class ChatHistory:
         """One text."""
         return await self._run(lambda tables: tables.texts.get(number))
 
+    async def by_id(self, chat: Uin, text_id: bytes) -> TextRecord | None:
+        """The text of this chat that a reply means; None when it is not there (any more)."""
+        return await self._run(lambda tables: tables.texts.by_id(chat, text_id))
+
     async def page(
         self, chat: Uin, *, before: int | None = None, after: int | None = None, limit: int = 50
     ) -> list[TextRecord]:

@@ -33,7 +33,7 @@ from uzel.core.own import Own
 from uzel.core.own_nodes import remember_nodes
 from uzel.core.settings import CoreSettings
 from uzel.core.settling import Settling
-from uzel.core.talk import Talk
+from uzel.core.talk import Talk, TalkState
 from uzel.core.talks import Talks
 from uzel.core.writer import Writer
 from uzel.errors import (
@@ -195,14 +195,13 @@ class Messenger:
         """Whether nodes that those told of are tried when all of those fail."""
         return self._client_settings.roaming
 
-    def conversation_with(self, peer: Uin) -> str | None:
-        """What a conversation that stands with them agreed on, `X25519MLKEM768` say; None when there is none."""
-        talk = self._talks.open.get(peer)
-        return talk.tls.group if talk is not None and talk.is_open else None
+    def talk_state(self, peer: Uin) -> TalkState:
+        """Whether a conversation stands with them, and whether they let us in."""
+        return self._talks.state(peer)
 
-    def conversations(self) -> dict[Uin, str]:
-        """With whom a conversation stands, and what each agreed on."""
-        return {peer: talk.tls.group for peer, talk in self._talks.open.items() if talk.is_open}
+    def talk_states(self) -> dict[Uin, TalkState]:
+        """The same of everybody of whom anything is known."""
+        return self._talks.states()
 
     @property
     def counters(self) -> Reasons:

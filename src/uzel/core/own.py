@@ -1,6 +1,7 @@
 """What is one's own beside the texts: name, first steps, preferences of the page, passphrase and back-up.
 
-Rules: what is chosen is on disk when it is answered, and told in the journal (`profile`). A back-up is made on a thread
+Rules: what is chosen is on disk when it is answered, and told in the journal (`profile`, and
+`preferences`, which says them). A back-up is made on a thread
 of its own, over a connection of its own, while everything goes on. Counterparts: `own_nodes`; `uzel.store.backup` and
 `uzel.store.upkeep`, which do the work; the faces.
 """
@@ -11,11 +12,12 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Any
 
 import msgspec
 
 from uzel.core.ledger import NAME, Ledger, wall_ms
+from uzel.core.preferences import PREFERENCES, Preferences
 from uzel.errors import BadPassphraseError, WrongPassphraseError
 from uzel.names import check_contact_name
 from uzel.store.backup import backup_stream, new_recovery_code
@@ -28,20 +30,6 @@ SET_UP: Option[bool] = Option("set up", bool, False)
 """Whether the person has been through the first steps."""
 BACKED_UP_AT: Option[int | None] = Option("backed up at", int | None, None)
 """When a back-up was last made through the core, in milliseconds since 1970."""
-MOST_RETENTION = 10**13
-"""Milliseconds: three centuries."""
-
-
-class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the person wants the page, on all devices alike. Retention: of new chats, in milliseconds; None: for ever."""
-
-    language: Literal["auto", "en", "ru"] = "auto"
-    theme: Literal["auto", "light", "dark"] = "auto"
-    notifications: bool = False
-    retention_default_ms: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETENTION)] | None = None
-
-
-PREFERENCES: Option[Preferences] = Option("preferences", Preferences, Preferences())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +72,15 @@ class Own:
         return await self._ledger.writer.run(lambda tables: tables.options.get(PREFERENCES))
 
     async def prefer(self, preferences: Preferences) -> None:
-        """Want it so."""
-        await self._choose(PREFERENCES, msgspec.to_builtins(preferences), "preferences")
+        """Want it so; whoever follows is told what."""
+        wanted = msgspec.to_builtins(preferences)
+
+        def work(tables: Tables) -> None:
+            tables.options.set(PREFERENCES, wanted)
+            tables.journal.append("preferences", wanted, wall_ms())
+
+        await self._ledger.writer.run(work)
+        self._ledger.tell()
 
     async def change_passphrase(self, current: str | None, new: str | None) -> None:
         """Another passphrase, or with None a key file beside the profile. Slow: everything is encrypted anew, and the

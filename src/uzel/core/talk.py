@@ -7,6 +7,7 @@ Counterparts: `client.calls`, which begins it; the other side's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from uzel.client.carried import CarriedConversation, Ended
@@ -22,6 +23,16 @@ from uzel.session.conversation import Ponged
 from uzel.session.envelope_conversation import EnvelopeRejected
 from uzel.session.envelopes import Hello
 from uzel.session.machine import Event, Machine
+
+
+@dataclass(frozen=True, slots=True)
+class TalkState:
+    """How it is with a contact. `key_agreement`: of the conversation that stands, None while none does. `gate`: what they
+    last said of our texts since the core began, None when they said nothing, as base peers do.
+    """
+
+    key_agreement: str | None = None
+    gate: Gate | None = None
 
 
 class Desk(Protocol):

@@ -22,7 +22,7 @@ from uzel.core.conversation import STORAGE, Effect, End, Keep, Knock, Settle, Ta
 from uzel.core.gate import Gate, judge
 from uzel.core.ledger import Ledger, wall_ms
 from uzel.core.outbox import Outbox
-from uzel.core.talk import Talk
+from uzel.core.talk import Talk, TalkState
 from uzel.errors import DowngradedError, NotLetInError, UzelError
 from uzel.identity import PeerTrust
 from uzel.names import Uin
@@ -56,7 +56,26 @@ class Talks:
         self._moved = moved
         self._loop = asyncio.get_running_loop()
         self.open: dict[Uin, Talk] = {}
+        self._gates: dict[Uin, Gate] = {}
         self._downgraded: set[Uin] = set()
+
+    # -- How they are -----------------------------------------------------------------------------------------
+
+    def state(self, peer: Uin) -> TalkState:
+        """How it is with this peer."""
+        talk = self.open.get(peer)
+        return TalkState(talk.tls.group if talk is not None and talk.is_open else None, self._gates.get(peer))
+
+    def states(self) -> dict[Uin, TalkState]:
+        """How it is with everybody of whom anything is known."""
+        return {peer: self.state(peer) for peer in {**self.open, **self._gates}}
+
+    def forget(self, peer: Uin) -> None:
+        """A contact no more: end the conversation, and forget what they said of our texts."""
+        self._gates.pop(peer, None)
+        talk = self.open.get(peer)
+        if talk is not None:
+            talk.hang_up()
 
     # -- What the client wants: an `Extension` ------------------------------------------------------------------
 
@@ -90,6 +109,8 @@ class Talks:
 
         talk = Talk(runner, peer, carrier, self, self._ledger.settings, counters=counters, on_ended=ended)
         self.open[peer.uin] = talk
+        if not speaks:
+            self._gates.pop(peer.uin, None)
         self._ledger.note("talk", peer.uin, gate=str(gate), speaks="uzel/2" if speaks else "uzel/1")
         self._outbox.opened(peer.uin, self._loop.time())
         if gate is Gate.OPEN or not speaks:
@@ -126,6 +147,9 @@ class Talks:
         """What the peer says of our texts, and perhaps an invite of ours."""
         peer = talk.peer.uin
         contact = self._ledger.people.get(peer)
+        if contact is not None:
+            self._gates[peer] = hello.gate
+            self._ledger.tell()
         match hello.gate:
             case Gate.OPEN:
                 self._outbox.let_in(peer)
@@ -224,7 +248,7 @@ class Talks:
             if not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
                 return None
             tables.pins.pin_peer(peer, trust.fingerprint, verified=False)
-            tables.people.add(peer, wall_ms())
+            works.befriend(tables, peer, wall_ms())
             tables.people.knocks.remove(peer)
             tables.journal.append("contact", {"uin": int(peer), "change": "invited"}, wall_ms())
             return tables.people.get(peer)

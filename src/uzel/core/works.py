@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from uzel.core.carriers import BASE_CODE
 from uzel.core.conversation import Arrived, Outgoing, Settle, Take
+from uzel.core.preferences import PREFERENCES
 from uzel.errors import NotAContactError
-from uzel.names import Fingerprint, Uin
+from uzel.names import Fingerprint, NodeReference, Uin
 from uzel.store.records import TextRecord, TextState
 from uzel.store.tables import Tables
 
@@ -57,6 +58,18 @@ def tell_state(tables: Tables, number: int, now: int) -> None:
     if record is not None:
         state = {"state": str(record.state), "reason": record.reason or None, "changed_at": record.changed_at}
         tables.journal.append(STATE, {"number": number, "chat": int(record.chat), **state}, now)
+
+
+def befriend(
+    tables: Tables, uin: Uin, now: int, *, name: str = "", nodes: Sequence[NodeReference] = (), invite: bytes | None = None
+) -> bool:
+    """Make this a contact, whose texts are kept as long as the person wants it of new ones. False when it is one: then
+    nothing is changed. Raises `InvalidNameError`, and `ValueError` for what no contact link may carry.
+    """
+    if not tables.people.add(uin, now, name=name, nodes=nodes, invite=invite):
+        return False
+    tables.people.set_retention(uin, tables.options.get(PREFERENCES).retention_default_ms)
+    return True
 
 
 # -- Out ------------------------------------------------------------------------------------------------------------

@@ -140,11 +140,15 @@ def test_who_has_no_node_yet_is_asked_for_one(tmp_path: Path) -> None:
 
 def test_preferences_are_kept(tmp_path: Path) -> None:
     async def story() -> None:
-        async with faced(tmp_path, ALICE) as (_, _, (a,)):
+        async with faced(tmp_path, ALICE) as (_, (alice,), (a,)), served(alice):
             first = {"language": "auto", "theme": "auto", "notifications": False, "retention_default_ms": None}
             assert good(await a.get("/preferences")) == first
             chosen = {"language": "ru", "theme": "dark", "notifications": True, "retention_default_ms": 86_400_000}
-            assert good(await a.put("/preferences", json=chosen)) == chosen
+            async with following(alice.folder / API_SOCKET) as stream:
+                assert (await stream.event())[1] == "ready"
+                assert good(await a.put("/preferences", json=chosen)) == chosen
+                _, kind, told = await stream.kept()
+                assert (kind, {name: told[name] for name in chosen}) == ("preferences", chosen)
             assert good(await a.get("/preferences")) == chosen
             problem(await a.put("/preferences", json={"language": "xx"}), 422, "bad_request")
 
@@ -205,15 +209,16 @@ def test_who_is_connected_is_told(tmp_path: Path) -> None:
             async def conversation(connected: bool) -> dict[str, object]:
                 while True:
                     number, kind, data = await stream.event()
-                    if kind == "conversation" and data["connected"] is connected:
+                    if kind == "conversation" and (data["connected"], data["gate"]) == (connected, "open"):
                         assert number is None
                         return dict(data)
 
             await alice.settled(await alice.says(bob, "hello"))
             told = await conversation(connected=True)
-            assert told == {"uin": int(bob.uin), "connected": True, "key_agreement": "X25519MLKEM768"}
+            assert told == {"uin": int(bob.uin), "connected": True, "key_agreement": "X25519MLKEM768", "gate": "open"}
             contact = good(await a.get(f"/contacts/{int(bob.uin)}"))
             assert (contact["connected"], contact["key_agreement"]) == (True, "X25519MLKEM768")
+            assert contact["gate"] == "open"
             (chat,) = good(await a.get("/chats"))["chats"]
             assert (chat["connected"], chat["verified"], chat["blocked"], chat["stopped"]) == (True, True, False, None)
             assert chat["last_seen"]

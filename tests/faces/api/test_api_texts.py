@@ -41,6 +41,11 @@ def test_a_text_is_sent_waited_for_and_found_at_the_other_end(tmp_path: Path) ->
             assert (heard["id"], heard["text"], heard["state"]) == (sent["id"], "новое сообщение\0", "received")
             answer = good(await b.post("/texts", json={"to": alice.uin, "text": "да", "reply": heard["id"]}), 201)
             assert answer["reply"] == sent["id"]
+            meant = {"chat": int(alice.uin), "id": answer["reply"]}
+            assert good(await b.get("/texts", params=meant))["texts"] == [heard]
+            for other in ({"chat": 5}, {"id": "00" * 16}):
+                assert good(await b.get("/texts", params={**meant, **other})) == {"texts": []}
+            problem(await b.get("/texts", params={**meant, "id": "x" * 32}), 422, "bad_request")
             (hit,) = good(await b.get("/search", params={"q": "сообщения", "chat": int(alice.uin)}))["hits"]
             assert (hit["text"]["number"], hit["spans"]) == (heard["number"], [[6, 15]])
             assert good(await b.get("/search", params={"q": "сообщения", "chat": 5}))["hits"] == []

@@ -21,7 +21,7 @@ MINUTE = 60_000
 
 
 def ten_thousand(folder: Path) -> None:
-    """A chat of that many texts, both ways, over some weeks."""
+    """A chat of that many texts over some weeks; the last answers the first, the one before what was never here."""
     with Profile.open(folder) as profile:
         tables = Tables(profile.connection, profile.pins)
         with profile.transaction():
@@ -30,7 +30,8 @@ def ten_thousand(folder: Path) -> None:
             for index in range(MANY):
                 at = now - (MANY - index) * 5 * MINUTE
                 text, text_id = f"text {index}" + " and more words" * (index % 7), index.to_bytes(16)
-                tables.texts.receive(FRIEND.uin, FRIEND.fingerprint, text_id, text, None, at, at, unread=False)
+                reply = (0).to_bytes(16) if index == MANY - 1 else b"?" * 16 if index == MANY - 2 else None
+                tables.texts.receive(FRIEND.uin, FRIEND.fingerprint, text_id, text, reply, at, at, unread=False)
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +124,25 @@ def test_a_place_far_back_is_shown_with_what_is_around_it(long_chat: Window) -> 
     window.close()
 
 
+def test_what_a_reply_means_is_shown_however_far_back_it_is(long_chat: Window) -> None:
+    window = long_chat
+    expect(window.page.locator(".row-of-log").nth(-2).locator("p.quote")).to_have_text("Reply to an earlier text")
+    quote = window.page.locator(".row-of-log").last.locator("button.quote")
+    expect(quote).to_contain_text("text 0")
+    quote.click()
+    found = window.page.locator(".row-of-log.found")
+    expect(found).to_have_attribute("data-number", "1")
+    expect(found).to_be_in_viewport()
+    window.close()
+
+
 def test_new_texts_are_counted_while_one_reads_elsewhere(
     neighbours: tuple[Person, Person, int], old_town: Town
 ) -> None:
     alice, bob, _ = neighbours
     for index in range(12):
-        alice.says(bob, f"line {index}\n" * 10)
+        last = alice.says(bob, f"line {index}\n" * 10)
+    alice.ask("POST", f"/chats/{bob.uin}/read", {"up_to": last["number"]})  # else it opens where the unread ones begin
     window = old_town.window(alice)
     window.shows(".chat-item")
     window.go(f"/chat/{bob.uin}")

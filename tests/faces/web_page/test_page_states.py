@@ -102,6 +102,26 @@ def test_a_draft_and_what_was_read_are_the_same_in_every_window(
     second.close()
 
 
+def test_who_waits_to_be_let_in_is_told_until_they_are(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, _, _ = neighbours
+    host, guest = old_town.person("Hugo", *alice.nodes), old_town.person("Gast", *alice.nodes)
+    guest.ready()
+    guest.knows(host)
+    window = old_town.window(guest)
+    window.shows(".chat-item")
+    window.go(f"/chat/{host.uin}")
+    window.page.locator(".composer-input").fill("May I come in?")
+    window.page.keyboard.press("Enter")
+    expect(window.page.locator(".knocking")).to_contain_text("Hugo has to let you in first")
+    assert guest.ask("GET", f"/contacts/{host.uin}")["gate"] == "asked"
+    host.ask("POST", f"/requests/{guest.uin}/accept", {"name": "Gast"})
+    expect(window.page.locator(".msg.delivered")).to_be_visible()
+    expect(window.page.locator(".knocking")).to_have_count(0)
+    window.close()
+
+
 def test_a_code_is_read_from_an_image_and_a_file_becomes_text(
     neighbours: tuple[Person, Person, int], old_town: Town
 ) -> None:
@@ -139,5 +159,10 @@ def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator(".main h1")).to_have_text("Настройки")
+    alice.ask("PUT", "/preferences", {"theme": "light"})  # as another device would
+    expect(page.locator(".main h1")).to_have_text("Settings")
+    expect(page.get_by_label("Theme")).to_have_value("light")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
     alice.ask("PUT", "/preferences", {})
+    expect(page.get_by_label("Theme")).to_have_value("auto")
     window.close()

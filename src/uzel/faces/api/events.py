@@ -2,9 +2,8 @@
 
 A reader names the last event that it knows (`Last-Event-ID`, or `after`) and gets everything behind it, each once and
 in order; the journal is on disk, so this holds across restarts. Who names none begins with what comes. `ready` says
-where one is; `presence` and `conversation`, which are not kept and have no id, whether the core is online and with whom
-a conversation stands. Comments keep a quiet stream
-open. Nothing waits for a reader here: one who is slow is behind, and once the journal reaches no further back, or when
+where one is; `presence` and `conversation`, which are not kept and have no id, whether the core is online, with whom
+a conversation stands, and who lets us in. Comments keep a quiet stream open. Nothing waits for a reader here: one who is slow is behind, and once the journal reaches no further back, or when
 one comes from too long ago, `missed` says so: ask for everything anew. Counterparts: `uzel.store.journal`;
 `uzel.core.works`, which writes in it.
 """
@@ -23,6 +22,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from uzel.core.messenger import Messenger
+from uzel.core.talk import TalkState
 from uzel.errors import ClientClosedError, RateLimitedError, RequestRefusedError
 from uzel.faces.api.context import Context, ContextOf
 from uzel.faces.api.kinds import MOST_NUMBER, After, time_or_none
@@ -40,6 +40,7 @@ STALLED = 60.0
 KEEPALIVE = 15.0
 """Seconds of silence after which a comment is sent."""
 EVENTS = "text/event-stream"
+UNKNOWN = TalkState()
 router = APIRouter(tags=["events"])
 
 
@@ -104,7 +105,7 @@ async def _counted(context: Context, start: int) -> AsyncGenerator[str, None]:
 
 async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
     messenger, shown = context.messenger, ""
-    connected: dict[Uin, str] = {}
+    talks: dict[Uin, TalkState] = {}
     yield event("ready", {"event": after}, after)
     while not context.over.is_set():
         upcoming = messenger.ledger.upcoming()
@@ -118,8 +119,8 @@ async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
             yield event(entry.kind, event_of(entry), after)
         if entries or missed:
             continue
-        was, connected = connected, messenger.conversations()
-        for each in _conversations(was, connected):
+        was, talks = talks, messenger.talk_states()
+        for each in _conversations(was, talks):
             yield each
         now = await _presence(messenger)
         if now != shown:
@@ -130,13 +131,15 @@ async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
             yield ": still here\n\n"
 
 
-def _conversations(was: dict[Uin, str], now: dict[Uin, str]) -> list[str]:
-    """Which conversations stand and which do not any more; at first, all that stand."""
-    changed = [peer for peer in {**was, **now} if was.get(peer) != now.get(peer)]
-    return [
-        event("conversation", {"uin": int(peer), "connected": peer in now, "key_agreement": now.get(peer)})
-        for peer in changed
-    ]
+def _conversations(was: dict[Uin, TalkState], now: dict[Uin, TalkState]) -> list[str]:
+    """Which conversations stand, which do not any more, and who lets us in; at first, all that is known."""
+    changed = [peer for peer in {**was, **now} if was.get(peer, UNKNOWN) != now.get(peer, UNKNOWN)]
+    return [_conversation(peer, now.get(peer, UNKNOWN)) for peer in changed]
+
+
+def _conversation(peer: Uin, talk: TalkState) -> str:
+    said = {"connected": talk.key_agreement is not None, "key_agreement": talk.key_agreement, "gate": talk.gate}
+    return event("conversation", {"uin": int(peer), **said})
 
 
 def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:

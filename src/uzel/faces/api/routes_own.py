@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from uzel.core.messenger import Messenger
-from uzel.core.own import Preferences
+from uzel.core.preferences import Preferences
 from uzel.errors import PictureError
 from uzel.faces.api.asked import BackupSecret, NewNodes, NewPassphrase, ProfileChange, ReadLink
 from uzel.faces.api.context import Core

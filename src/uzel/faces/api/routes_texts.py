@@ -10,7 +10,7 @@ from uzel.core.messenger import Messenger
 from uzel.errors import NoTextError, TextStateError
 from uzel.faces.api.asked import NewAnswers, NewText
 from uzel.faces.api.context import Core
-from uzel.faces.api.kinds import After, Before, Limit, NumberPath, Plain, uin_of
+from uzel.faces.api.kinds import After, Before, ChatQuery, Limit, NumberPath, Plain, TextIdQuery, uin_of
 from uzel.faces.api.shown import AnsweringShown, HitShown, HitsShown, TextShown, TextsShown
 from uzel.names import MAX_UIN
 from uzel.store.records import TextRecord
@@ -26,6 +26,13 @@ async def send_text(core: Core, body: NewText) -> TextShown:
     """Put a text into the outbox. It is on disk when this answers, and delivered as soon as that can be."""
     reply = None if body.reply is None else bytes.fromhex(body.reply)
     return TextShown.of(await core.send(uin_of(body.to), body.text, reply))
+
+
+@router.get("/texts")
+async def find_text(core: Core, chat: ChatQuery, text_id: TextIdQuery) -> TextsShown:
+    """The text of a chat that has this id, which is the one that a reply means; none when it is not there."""
+    record = await core.history.by_id(uin_of(chat), bytes.fromhex(text_id))
+    return TextsShown.of([] if record is None else [record])
 
 
 @router.get("/texts/{number}")

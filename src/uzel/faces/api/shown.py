@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from uzel.client.node_check import NodeCheck
+from uzel.core.gate import Gate
 from uzel.core.messenger import Messenger
 from uzel.core.works import as_news
 from uzel.faces.api.context import PageDevice
@@ -131,7 +132,7 @@ class ChatShown(Shown):
             last=None if chat.last is None else TextShown.of(chat.last),
             unread=chat.unread,
             waiting=chat.waiting,
-            connected=messenger.conversation_with(chat.uin) is not None,
+            connected=messenger.talk_state(chat.uin).key_agreement is not None,
             verified=contact is not None and pin is not None and pin.verified,
             blocked=chat.uin in messenger.ledger.blocked,
             stopped=None if stopped is None else str(stopped),
@@ -224,7 +225,8 @@ class ContactShown(Shown):
     """A contact. `fingerprint`, `safety_number` and `link` with a key are null, or without one, until they were met.
 
     `stopped` is another key that was shown: nothing goes either way until the person decides. `connected`: a
-    conversation stands now, on which `key_agreement` was agreed.
+    conversation stands now, on which `key_agreement` was agreed. `gate` is what they last said of one's texts: *open*,
+    *asked* (one is not let in yet), *refused*; null when they said nothing since the core began.
     """
 
     uin: UinNumber
@@ -242,11 +244,13 @@ class ContactShown(Shown):
     retention_ms: int | None
     connected: bool
     key_agreement: str | None
+    gate: Gate | None
 
     @classmethod
     def of(cls, messenger: Messenger, contact: Contact) -> Self:
         pin = messenger.people.pin(contact.uin)
         fingerprint = None if pin is None else pin.fingerprint
+        talk = messenger.talk_state(contact.uin)
         return cls(
             uin=contact.uin,
             name=contact.name,
@@ -261,8 +265,9 @@ class ContactShown(Shown):
             last_seen=time_or_none(contact.last_seen),
             draft=contact.draft,
             retention_ms=contact.retention_ms,
-            connected=messenger.conversation_with(contact.uin) is not None,
-            key_agreement=messenger.conversation_with(contact.uin),
+            connected=talk.key_agreement is not None,
+            key_agreement=talk.key_agreement,
+            gate=talk.gate,
         )
 
 

@@ -1,6 +1,6 @@
 // Adding somebody, by their link, their number, or a QR code. What a link says is shown before anything is added.
 
-import { post, put } from "./api.js";
+import { post } from "./api.js";
 import { avatar } from "./avatar.js";
 import { fill, h, later } from "./dom.js";
 import { t } from "./i18n.js";
@@ -10,7 +10,6 @@ import { code, said } from "./plain_text.js";
 import { fromCamera, fromImage } from "./qr.js";
 import { go } from "./router.js";
 import { sentence } from "./say.js";
-import { store } from "./store.js";
 
 /** The view of /add, perhaps with a link that was followed. */
 export function addContact({ query }, signal) {
@@ -40,7 +39,6 @@ export function addContact({ query }, signal) {
   const add = async () => {
     try {
       const contact = await post("/v1/contacts", { link: link.value.trim(), name: name.value.trim() });
-      await keepFor(contact);
       go(`/chat/${contact.uin}`);
     } catch (problem) {
       wrong.say(sentence(problem));
@@ -64,12 +62,6 @@ export function addContact({ query }, signal) {
         h("div", { class: "row" }, h("a", { class: "button", href: "#/me" }, icon("qr", 18), t("nav.me")), h("a", { class: "button", href: "#/invites" }, icon("invite", 18), t("invites"))))),
     focus: () => link.focus(),
   };
-}
-
-/** A new contact's texts are kept as long as the settings say. */
-export async function keepFor(contact) {
-  const ms = store.preferences.retention_default_ms;
-  if (ms !== null && ms !== undefined && contact.retention_ms === null) await put(`/v1/chats/${contact.uin}/retention`, { retention_ms: ms });
 }
 
 function shown(parsed) {

@@ -8,9 +8,9 @@ import { knot } from "./icons.js";
 import { apply, remembered } from "./looks.js";
 import { notices } from "./notices.js";
 import { empty } from "./parts.js";
-import { route } from "./router.js";
+import { again, path, route } from "./router.js";
 import { note } from "./say.js";
-import { lower, raise, roomy } from "./shell.js";
+import { lower, raise, redraw, roomy } from "./shell.js";
 import { signIn, signInPage } from "./sign_in.js";
 import { close, on, open, store } from "./store.js";
 
@@ -47,10 +47,17 @@ async function begin() {
   }
   await apply();
   notices(noticing.signal);
-  on("preferences", apply, noticing.signal);
+  on("preferences", changed, noticing.signal);
   on("device", (device) => device.change === "address_reused" && note(t("devices.reused"), { bad: true }), noticing.signal);
   if (store.profile.set_up) raise();
   else (await import("./first_run.js")).firstRun(raise);
+}
+
+/** Something was chosen in another window, or on another device. */
+async function changed(names) {
+  await apply();
+  if (names.includes("language")) redraw();
+  else if (path() === "/settings") again();
 }
 
 /** Nothing is chosen: what to do next. */

@@ -35,7 +35,7 @@ export function conversation({ uin, number }, signal, beside = null) {
   talk.hint = h("div", { class: "talk-hint" });
   open(talk, number).catch((problem) => signal.aborted || complain(problem));
   on("contact", (change) => change.uin === uin && refresh(talk).catch(complain), signal);
-  on("chats", () => talk.contact && headOf(talk), signal);
+  on("chats", () => talk.contact && [headOf(talk), hints(talk)], signal);
   on("draft", (draft) => draft.chat === uin && refreshDraft(talk).catch(() => {}), signal);
   const tick = setInterval(() => talk.contact && headOf(talk), 60_000);
   signal.addEventListener("abort", () => clearInterval(tick));
@@ -67,6 +67,7 @@ async function refresh(talk) {
   headOf(talk);
   banners(talk);
   footOf(talk);
+  hints(talk);
 }
 
 async function refreshDraft(talk) {
@@ -137,7 +138,7 @@ function footOf(talk) {
 function hints(talk) {
   const { contact, log } = talk;
   const chat = chatOf(talk.uin);
-  const knocking = contact && log.oneSided && !log.empty && chat.connected && chat.waiting > 0 && !log.last?.reason;
+  const knocking = contact && contact.gate === "asked" && chat.waiting > 0;
   const key = log.empty && contact ? "empty" : knocking ? "knocking" : "";
   if (talk.hint.dataset.key === key) return;
   talk.hint.dataset.key = key;

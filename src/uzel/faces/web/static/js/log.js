@@ -8,6 +8,7 @@ import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { row } from "./message.js";
+import { Quotes } from "./quotes.js";
 import { complain } from "./say.js";
 import { on } from "./store.js";
 import { clock } from "./time.js";
@@ -21,7 +22,7 @@ export class Log {
   #uin;
   #texts = [];
   #rows = new Map();
-  #byId = new Map();
+  #quotes;
   #atStart = false;
   #atEnd = true;
   #busy = false;
@@ -36,6 +37,7 @@ export class Log {
   constructor(uin, who, signal) {
     this.#uin = uin;
     this.#signal = signal;
+    this.#quotes = new Quotes(uin, signal);
     this.who = who;
     this.inner = h("div", { class: "log-rows" });
     this.lastState = h("p", { class: "last-state" });
@@ -45,7 +47,8 @@ export class Log {
     this.jump = h("button", { type: "button", class: "jump", hidden: true, onclick: () => this.openLatest().catch(complain) }, icon("down", 18), t("log.latest"), this.count);
     this.node = h("div", { class: "log-frame" }, this.scroller, this.jump);
     this.#about = {
-      firstUnread: null, authorOf: who.author, quoted: (id) => this.#byId.get(id), onMore: who.onMore,
+      firstUnread: null, authorOf: who.author, quotes: this.#quotes, onMore: who.onMore,
+      onFound: (change) => (this.#stuck ? change() : this.#keep(change)),
       onQuote: (record) => this.openAround(record.number).catch(complain),
       onRetry: (record) => post(`/v1/texts/${record.number}/retry`).catch(complain),
     };
@@ -63,18 +66,19 @@ export class Log {
     on("text", here((record) => this.#arrives(record)), signal);
     on("state", here((state) => this.#changes(state)), signal);
     on("removed", here((gone) => this.#removes(gone.number)), signal);
-    on("deleted", here(() => this.openLatest().catch(complain)), signal);
-    on("anew", () => this.openLatest().catch(complain), signal);
+    on("deleted", here(() => this.#anew()), signal);
+    on("anew", () => this.#anew(), signal);
     for (const kind of ["focus", "visibilitychange"]) window.addEventListener(kind, () => this.#seen(), { signal });
+  }
+
+  #anew() {
+    this.#quotes.clear();
+    this.#arrived = [];
+    this.openLatest().catch(complain);
   }
 
   get empty() {
     return this.#texts.length === 0;
-  }
-
-  /** Whether the other side never said anything here, as far as is known. */
-  get oneSided() {
-    return this.#atStart && this.#texts.every((each) => each.outgoing);
   }
 
   get last() {
@@ -139,7 +143,7 @@ export class Log {
     this.#texts = texts;
     this.#atStart = where.atStart;
     this.#atEnd = where.atEnd;
-    for (const each of texts) this.#byId.set(each.id, each);
+    this.#quotes.learn(texts);
     this.#rows.clear();
     fill(this.inner, texts.map((each, index) => this.#row(each, texts[index - 1])));
     this.#point(this.inner.lastElementChild);
@@ -157,7 +161,7 @@ export class Log {
       const texts = await this.#fetch(`before=${this.#texts[0].number}&limit=${PAGE}`);
       this.#atStart = texts.length < PAGE;
       this.#keep(() => {
-        for (const each of texts) this.#byId.set(each.id, each);
+        this.#quotes.learn(texts);
         this.inner.prepend(...texts.map((each, index) => this.#row(each, texts[index - 1])));
         const first = this.#texts[0];
         this.#texts.unshift(...texts);
@@ -189,9 +193,9 @@ export class Log {
   }
 
   #append(texts) {
+    this.#quotes.learn(texts);
     for (const each of texts) {
       if (this.#rows.has(each.number)) continue;
-      this.#byId.set(each.id, each);
       this.inner.append(this.#row(each, this.#texts.at(-1)));
       this.#texts.push(each);
     }
@@ -274,10 +278,11 @@ export class Log {
 
   #removes(number) {
     this.#arrived = this.#arrived.filter((each) => each.number !== number);
+    const ids = this.#quotes.forget(number);
+    for (const each of this.#texts) if (ids.includes(each.reply)) this.#redraw(each.number);
     const index = this.#texts.findIndex((each) => each.number === number);
     if (index < 0) return;
-    const [gone] = this.#texts.splice(index, 1);
-    this.#byId.delete(gone.id);
+    this.#texts.splice(index, 1);
     const focused = this.#rows.get(number).contains(document.activeElement);
     this.#keep(() => {
       this.#rows.get(number).remove();

@@ -27,7 +27,7 @@ const begins = (record, previous) => !previous || previous.outgoing !== record.o
   || Date.parse(record.stored_at) - Date.parse(previous.stored_at) > TOGETHER;
 const newDay = (record, previous) => !previous || dayOf(previous.stored_at) !== dayOf(record.stored_at);
 
-/** The row of a text. `about`: its `previous`, the `author`'s name, `quoted(id)`, `firstUnread`, and `onMore`, `onQuote`. */
+/** The row of a text. `about`: its `previous`, the `author`'s name, `quotes`, `firstUnread`, and `onMore`, `onQuote`, `onFound`. */
 export function row(record, about) {
   const { previous } = about;
   const classes = ["msg", record.outgoing ? "mine" : "theirs", begins(record, previous) && "begins", record.state].filter(Boolean).join(" ");
@@ -55,8 +55,14 @@ function failure(record, about) {
 }
 
 function quote(record, about) {
-  const original = about.quoted(record.reply);
-  if (!original) return h("p", { class: "quote" }, t("quote.unknown"));
+  const known = about.quotes.get(record.reply);
+  if (known) return quoteOf(known, about);
+  const place = h("p", { class: "quote" }, t("quote.unknown"));
+  if (known === undefined) about.quotes.find(record.reply).then((found) => found && about.onFound(() => place.replaceWith(quoteOf(found, about))));
+  return place;
+}
+
+function quoteOf(original, about) {
   const who = h("span", { class: "quote-who" }, about.authorOf(original));
   return h("button", { type: "button", class: "quote", onclick: () => about.onQuote(original) }, who, said(line(original.text, 140)));
 }

@@ -2,7 +2,6 @@
 
 import { post, put } from "./api.js";
 import { avatar } from "./avatar.js";
-import { keepFor } from "./add_contact.js";
 import { confirm } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
@@ -29,7 +28,6 @@ function item(request) {
   const name = textInput({ maxlength: "64", dir: "auto" });
   const accept = async () => {
     const contact = await post(`/v1/requests/${request.uin}/accept`, { name: name.value.trim() });
-    await keepFor(contact);
     go(`/chat/${contact.uin}`);
   };
   const refuse = async () => {

@@ -33,6 +33,9 @@ export function lower() {
   router.stop();
 }
 
+/** In another language, if it is up. */
+export const redraw = () => panes.frame?.isConnected && raise();
+
 /** Whether there is room for a contact beside the conversation. */
 export const roomy = () => WIDE.matches;
 

@@ -1,8 +1,8 @@
 // What the page knows of the core, kept true by the live events. Views read it and ask to be told of changes.
 //
 // Kinds of news: `chats` (the list, or a line of it), `text`, `state`, `removed`, `read`, `draft`, `contact`,
-// `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `preferences`, `profile`, and `anew`
-// (everything was fetched again, since something was missed).
+// `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `profile`, `preferences`
+// (which of them were changed elsewhere), and `anew` (everything was fetched again, since something was missed).
 
 import { get, patch, put } from "./api.js";
 import { later } from "./dom.js";
@@ -44,7 +44,7 @@ async function fetchAll() {
     get("/v1/me"), get("/v1/profile"), get("/v1/requests"), get("/v1/preferences"), fetchChats(),
   ]);
   Object.assign(store, { status, me, profile, requests: requests.requests });
-  Object.assign(store.preferences, preferences);
+  want(preferences);
   return status.last_event;
 }
 
@@ -59,6 +59,11 @@ async function fetchRequests() {
   tell("requests");
 }
 
+async function fetchMine() {
+  [store.profile, store.me] = await Promise.all([get("/v1/profile"), get("/v1/me")]);
+  tell("profile");
+}
+
 async function fetchStatus() {
   store.status = await get("/v1/status");
   tell("presence");
@@ -68,6 +73,7 @@ const quietly = (call) => later(() => call().catch(() => {}), 60);
 export const refreshChats = quietly(fetchChats);
 const refreshRequests = quietly(fetchRequests);
 const refreshStatus = quietly(fetchStatus);
+const refreshMine = quietly(fetchMine);
 
 function linked(link) {
   const back = link.up && !store.link.up;
@@ -121,6 +127,8 @@ const TAKE = {
   },
   request: () => refreshRequests(),
   device: (change) => tell("device", change),
+  profile: () => refreshMine(),
+  preferences: (wanted) => want(wanted),
   presence(presence) {
     Object.assign(store.status, presence);
     tell("presence");
@@ -129,8 +137,8 @@ const TAKE = {
   conversation(talk) {
     const chat = store.chats.get(talk.uin);
     if (chat) {
+      if (chat.connected && !talk.connected) chat.last_seen = new Date().toISOString();
       chat.connected = talk.connected;
-      if (!talk.connected) chat.last_seen = new Date().toISOString();
     }
     tell("chats");
     tell("contact", { uin: talk.uin, change: "conversation" });
@@ -138,9 +146,16 @@ const TAKE = {
   async missed() {
     await fetchAll();
     tell("anew");
-    for (const kind of ["chats", "requests", "presence", "preferences"]) tell(kind);
+    for (const kind of ["chats", "requests", "presence"]) tell(kind);
   },
 };
+
+/** What the core says is wanted; views are told of what is news here. */
+function want(wanted) {
+  const changed = Object.keys(store.preferences).filter((name) => name in wanted && wanted[name] !== store.preferences[name]);
+  for (const name of changed) store.preferences[name] = wanted[name];
+  if (changed.length) tell("preferences", changed);
+}
 
 function take(kind, data) {
   TAKE[kind]?.(data);
@@ -156,21 +171,15 @@ export function listed() {
 /** Texts that were not read, of all chats. */
 export const unread = () => [...store.chats.values()].reduce((sum, chat) => sum + (chat.blocked ? 0 : chat.unread), 0);
 
+/** Choose it here; other windows are told by the core. */
 export async function prefer(change) {
   Object.assign(store.preferences, change);
-  tell("preferences", change);
   await put("/v1/preferences", store.preferences);
 }
 
 export async function changeProfile(change) {
-  store.profile = await patch("/v1/profile", change);
-  store.me = await get("/v1/me");
-  tell("profile");
+  await patch("/v1/profile", change);
+  await fetchMine();
 }
 
-export async function refreshProfile() {
-  store.profile = await get("/v1/profile");
-  tell("profile");
-}
-
-export { fetchRequests as refreshRequests };
+export { fetchMine as refreshProfile, fetchRequests as refreshRequests };
