@@ -206,7 +206,7 @@ class LinkShell:
         shared.log_closed("link_closed", link.network, counted, link.detail, node)
         if link.fingerprint is not None:
             shared.switchboard.link_closed(link.id, link.reason, shared.now())
-            shared.carry_out()
+        shared.carry_out()
 
     def _forget(self, link: LinkConnection) -> bool:
         self._shared.connections.closed(link.id)
