@@ -27,8 +27,8 @@ from uzel.session.machine import Event, Machine
 
 @dataclass(frozen=True, slots=True)
 class TalkState:
-    """How it is with a contact. `key_agreement`: of the conversation that stands, None while none does. `gate`: what they
-    last said of our texts since the core began, None when they said nothing, as base peers do.
+    """How it is with a contact. `key_agreement`: of the conversation that stands, None while none does. `gate`: what
+    they last said of our texts since the core began, None when they said nothing, as base peers do.
     """
 
     key_agreement: str | None = None

@@ -61,7 +61,13 @@ def tell_state(tables: Tables, number: int, now: int) -> None:
 
 
 def befriend(
-    tables: Tables, uin: Uin, now: int, *, name: str = "", nodes: Sequence[NodeReference] = (), invite: bytes | None = None
+    tables: Tables,
+    uin: Uin,
+    now: int,
+    *,
+    name: str = "",
+    nodes: Sequence[NodeReference] = (),
+    invite: bytes | None = None,
 ) -> bool:
     """Make this a contact, whose texts are kept as long as the person wants it of new ones. False when it is one: then
     nothing is changed. Raises `InvalidNameError`, and `ValueError` for what no contact link may carry.

@@ -102,9 +102,7 @@ def test_a_draft_and_what_was_read_are_the_same_in_every_window(
     second.close()
 
 
-def test_who_waits_to_be_let_in_is_told_until_they_are(
-    neighbours: tuple[Person, Person, int], old_town: Town
-) -> None:
+def test_who_waits_to_be_let_in_is_told_until_they_are(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
     alice, _, _ = neighbours
     host, guest = old_town.person("Hugo", *alice.nodes), old_town.person("Gast", *alice.nodes)
     guest.ready()

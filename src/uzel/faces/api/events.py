@@ -3,9 +3,9 @@
 A reader names the last event that it knows (`Last-Event-ID`, or `after`) and gets everything behind it, each once and
 in order; the journal is on disk, so this holds across restarts. Who names none begins with what comes. `ready` says
 where one is; `presence` and `conversation`, which are not kept and have no id, whether the core is online, with whom
-a conversation stands, and who lets us in. Comments keep a quiet stream open. Nothing waits for a reader here: one who is slow is behind, and once the journal reaches no further back, or when
-one comes from too long ago, `missed` says so: ask for everything anew. Counterparts: `uzel.store.journal`;
-`uzel.core.works`, which writes in it.
+a conversation stands, and who lets us in. Comments keep a quiet stream open. Nothing waits for a reader here: one who
+is slow is behind, and once the journal reaches no further back, or when one comes from too long ago, `missed` says so:
+ask for everything anew. Counterparts: `uzel.store.journal`; `uzel.core.works`, which writes in it.
 """
 
 from __future__ import annotations
