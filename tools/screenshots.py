@@ -36,7 +36,7 @@ def main() -> None:
         first = town.node()
         second = town.node(first.written)
         alice = town.person("Alice", first.written)
-        bob = town.person("Boris", second.written)
+        bob = town.person("Bob", second.written)
         carol = town.person("Carol", second.written)
         first_run(town, town.person("Nora", first.written))
         nobody = furnish(alice, bob, carol)

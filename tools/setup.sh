@@ -142,6 +142,7 @@ if [ "$purpose" = test ]; then
     needs_command nft nftables
     needs_command strace strace
     needs_command faketime faketime
+    needs_command openssl openssl
     needs_command chromium chromium
 fi
 asked=$constraints

@@ -247,9 +247,7 @@ def test_how_long_a_ping_takes_is_known() -> None:
     world, node, (link,) = node_and_peers(pongs=False)
     (ping,) = (message for message in link.heard if isinstance(message, Ping)) if link.heard else (None,)
     assert ping is None, "taken already"
-    node.online(A)
     again = link.peer.dials(node)
-    again.say(CallRequest(B, A))
     (ping,) = (message for message in again.heard if isinstance(message, Ping))
     world.wait(0.25)
     again.say(Pong(ping.token))
@@ -272,10 +270,11 @@ def test_a_link_that_is_dialled_for_a_search_is_pinged_when_it_first_carries_a_c
     assert heard.count(Ping) == 1
 
 
-def test_one_that_is_accepted_is_pinged_then_as_well() -> None:
-    _, node, _ = node_and_peers(0)
+def test_one_that_is_accepted_is_pinged_then_as_well_where_nodes_are_more_than_are_kept() -> None:
+    world, node, _ = node_and_peers(1, settings(kept=1))
     node.online(A)
-    link = node.world.peer().dials(node)
+    assert len(world.peer().dials(node).take(Ping)) == 1
+    link = world.peer().dials(node)
     assert link.take(Ping) == []
     link.say(CallRequest(B, A))
     assert len(link.take(Ping)) == 1

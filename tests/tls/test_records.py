@@ -10,7 +10,7 @@ from OpenSSL import SSL
 from tls.tls_helpers import OpenSslPeer, context, joined
 from uzel.errors import Reason
 from uzel.tls import Side, TlsEngine, records
-from uzel.tls.records import MAX_CIPHERTEXT, MAX_PLAINTEXT, SUITES, Records
+from uzel.tls.records import MAX_CIPHERTEXT, MAX_IDLE, MAX_PLAINTEXT, SUITES, Records
 
 ALERT, HANDSHAKE, DATA = 21, 22, 23
 TICKET = b"\x04\x00\x00\x03abc"
@@ -21,7 +21,10 @@ OPPOSITE = {Side.CLIENT: Side.SERVER, Side.SERVER: Side.CLIENT}
 def pair(suite: str = "TLS_AES_128_GCM_SHA256") -> tuple[Records, Records]:
     """Two ends that have shaken hands."""
     one, other = (bytes((fill,)) * (48 if "384" in suite else 32) for fill in b"ab")
-    return Records(suite, sending=one, receiving=other), Records(suite, sending=other, receiving=one)
+    return (
+        Records(suite, sending=one, receiving=other, tickets=True),
+        Records(suite, sending=other, receiving=one, tickets=True),
+    )
 
 
 def beside_openssl(side: Side, suite: str = "TLS_AES_128_GCM_SHA256") -> tuple[TlsEngine, OpenSslPeer]:
@@ -108,6 +111,55 @@ class TestBesideOpenSsl:
             peer.connection.recv(1)
 
 
+class TestTrace:
+    """RFC 8448, section 3: both secrets, and every record that follows the client's Finished."""
+
+    CLIENT_SECRET = bytes.fromhex("9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5")
+    SERVER_SECRET = bytes.fromhex("a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643")
+    TEXT = bytes(range(50))
+    SERVER_TICKET = bytes.fromhex(
+        "17030300de3a6b8f90414a97d6959c3487680de5134a2b240e6cffac116e95d41d6af8f6b580dcf3d11d63c758db289a015940252f55713e06"
+        "1dc13e078891a38efbcf5753ad8ef170ad3c7353d16d9da773b9ca7f2b9fa1b6c0d4a3d03f75e09c30ba1e62972ac46f75f7b981be63439b29"
+        "99ce13064615139891d5e4c5b406f16e3fc181a77ca475840025db2f0a77f81b5ab05b94c01346755f69232c86519d86cbeeac87aac347d143"
+        "f9605d64f650db4d023e70e952ca49fe5137121c74bc2697687e248746d6df353005f3bce18696129c8153556b3b6c6779b37bf15985684f"
+    )
+    CLIENT_DATA = bytes.fromhex(
+        "1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b395bd54a9a20441e2b62974e1f5a6292a297"
+        "7014bd1e3deae63aeebb21694915e4"
+    )
+    SERVER_DATA = bytes.fromhex(
+        "17030300432e937e11ef4ac740e538ad36005fc4a46932fc3225d05f82aa1b36e30efaf97d90e6dffc602dcb501a59a8fcc49c4bf2e5f0a21c"
+        "0047c2abf332540dd032e167c2955d"
+    )
+    CLIENT_CLOSES = bytes.fromhex("1703030013c9872760655666b74d7ff1153efd6db6d0b0e3")
+    SERVER_CLOSES = bytes.fromhex("1703030013b58fd67166ebf599d24720cfbe7efa7a8864a9")
+
+    def test_as_client(self) -> None:
+        client = Records(
+            "TLS_AES_128_GCM_SHA256", sending=self.CLIENT_SECRET, receiving=self.SERVER_SECRET, tickets=True
+        )
+        assert client.receive(self.SERVER_TICKET) == b""
+        client.send(self.TEXT)
+        assert client.data_to_send() == self.CLIENT_DATA
+        assert client.receive(self.SERVER_DATA) == self.TEXT
+        client.close()
+        assert client.data_to_send() == self.CLIENT_CLOSES
+        assert client.receive(self.SERVER_CLOSES) == b""
+        assert (client.closed, client.fault) == (True, "")
+
+    def test_as_server_that_has_sent_a_ticket(self) -> None:
+        server = Records(
+            "TLS_AES_128_GCM_SHA256", sending=self.SERVER_SECRET, receiving=self.CLIENT_SECRET, tickets=False, sent=1
+        )
+        assert server.receive(self.CLIENT_DATA) == self.TEXT
+        server.send(self.TEXT)
+        assert server.data_to_send() == self.SERVER_DATA
+        assert server.receive(self.CLIENT_CLOSES) == b""
+        server.close()
+        assert server.data_to_send() == self.SERVER_CLOSES
+        assert (server.closed, server.fault) == (True, "")
+
+
 class TestTogether:
     def test_openssl_is_let_go(self) -> None:
         """It is 30 of the 36 KiB that an idle connection took."""
@@ -170,6 +222,36 @@ class TestTogether:
         one._send_other(0, b"padded" + bytes((DATA,)) + bytes(300))
         assert other.receive(one.data_to_send()) == b"padded"
 
+    def test_most_padding_is_taken_off(self) -> None:
+        one, other = pair()
+        one._send_other(0, bytes((DATA,)) + bytes(MAX_PLAINTEXT - 1))
+        one._send_other(0, b"\0x\0" + bytes((DATA,)) + bytes(MAX_PLAINTEXT - 4))
+        assert other.receive(one.data_to_send()) == b"\0x\0"
+        assert other.fault == ""
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_nothing_is_said_after_the_end(self, asked: bool) -> None:
+        """Neither new keys that are asked for, nor an alert, nor text; but what comes is still read (6.1)."""
+        one, other = pair()
+        other.close()
+        assert one.receive(other.data_to_send()) == b""
+        one._send_other(HANDSHAKE, KEY_UPDATE_ASKED)
+        one._sending = one._sending.renewed()
+        one.send(b"still read")
+        if not asked:
+            one._send_other(HANDSHAKE, b"")
+        assert other.receive(one.data_to_send()) == b"still read"
+        assert bool(other.fault) == (not asked)
+        other.send(b"text")
+        other.close()
+        assert other.data_to_send() == b""
+
+    def test_what_comes_behind_the_end_is_not_kept(self) -> None:
+        one, other = pair()
+        one.close()
+        assert other.receive(one.data_to_send() + bytes(1000)) == b""
+        assert (other.closed, other.fault, other._held) == (True, "", b"")
+
     def test_a_ticket_in_pieces_is_left_alone(self) -> None:
         one, other = pair()
         for at in range(len(TICKET)):
@@ -178,8 +260,54 @@ class TestTogether:
         assert other.receive(one.data_to_send()) == b"then this"
 
 
+IDLE = {
+    "empty text": (DATA, b""),
+    "key updates": (HANDSHAKE, KEY_UPDATE),
+    "key updates asked for": (HANDSHAKE, KEY_UPDATE_ASKED),
+    "tickets": (HANDSHAKE, TICKET),
+    "a ticket in pieces": (HANDSHAKE, b"\0"),
+    "warnings": (ALERT, b"\x01\x5a"),
+}
+
+
+class TestIdle:
+    @staticmethod
+    def idle(one: Records, kind: int, content: bytes, times: int) -> None:
+        for _ in range(times):
+            one._send_other(kind, content)
+            if content in {KEY_UPDATE, KEY_UPDATE_ASKED}:
+                one._sending = one._sending.renewed()
+
+    @pytest.mark.parametrize("record", IDLE.values(), ids=IDLE.keys())
+    def test_a_peer_that_only_keeps_us_busy_is_cut_off(self, record: tuple[int, bytes]) -> None:
+        one, other = pair()
+        if record[1] == b"\0":
+            one._send_other(HANDSHAKE, b"\x04\x00\x3f\x00")
+        self.idle(one, *record, MAX_IDLE + 1)
+        one.send(b"behind")
+        assert other.receive(one.data_to_send()) == b""
+        assert "without data" in other.fault
+        assert alert_in(one, other.data_to_send()) == 10
+
+    @pytest.mark.parametrize("record", [IDLE["empty text"], IDLE["key updates asked for"], IDLE["warnings"]])
+    def test_text_in_between_begins_the_count_anew(self, record: tuple[int, bytes]) -> None:
+        one, other = pair()
+        for _ in range(5):
+            self.idle(one, *record, MAX_IDLE // 2)
+            one.send(b"text")
+        assert other.receive(one.data_to_send()) == b"text" * 5
+        assert other.fault == ""
+
+    def test_many_tickets_in_one_record_count_each(self) -> None:
+        one, other = pair()
+        one._send_other(HANDSHAKE, TICKET * (MAX_IDLE + 1))
+        assert other.receive(one.data_to_send()) == b""
+        assert "without data" in other.fault
+
+
 WRONG = {
     "no kind": ((0, bytes(9)), 10),
+    "no kind in a long record": ((0, bytes(MAX_PLAINTEXT)), 10),
     "unknown kind": ((24, b"heartbeat"), 10),
     "change cipher spec": ((20, b"\x01"), 10),
     "empty handshake": ((HANDSHAKE, b""), 10),
@@ -219,6 +347,14 @@ class TestWrong:
         one._send_other(*between)
         assert other.receive(one.data_to_send()) == b""
         assert alert_in(one, other.data_to_send()) == 10
+
+    @pytest.mark.parametrize("side", Side)
+    def test_only_a_server_may_send_tickets(self, side: Side) -> None:
+        engine, peer = joined() if side is Side.CLIENT else reversed(joined())
+        assert peer._records is not None
+        peer._records._send_other(HANDSHAKE, TICKET)
+        assert engine.receive(peer.data_to_send()) == b""
+        assert engine.fault == (None if side is Side.CLIENT else Reason.TLS_FAILED)
 
     def test_a_message_too_long_is_judged_before_it_is_held(self) -> None:
         one, other = pair()

@@ -378,7 +378,10 @@ class Links:
         """Its first message came: from here on it is a link (D21)."""
         link.complete = True
         self._context.timers.clear(("links", "first", link.id))
-        if link.kept:  # one that is dialled for a search or a hint needs no ping, of either side
+        is_mesh = (
+            len(self._by_node) <= self._settings.kept
+        )  # else most links are for a search or a hint, and need no ping
+        if link.kept or (is_mesh and not link.dialled):
             self._ping(link, now)
         older = self.links_of(link.node)
         self._by_node.setdefault(link.node, []).append(link)

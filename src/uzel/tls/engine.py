@@ -19,12 +19,11 @@ _SLICE = 32 * 1024
 class TlsEngine:
     """One end. `fault` is set at most once; after it nothing more is read."""
 
-    __slots__ = ("_ended", "_handshake", "_peer", "_records", "_summary", "fault", "fault_detail")
+    __slots__ = ("_handshake", "_peer", "_records", "_summary", "fault", "fault_detail")
 
     def __init__(self, context: TlsContext) -> None:
         self._handshake: Handshake | None = Handshake(context)
         self._records: Records | None = None
-        self._ended = False
         self._peer = b""
         self._summary: TlsSummary | None = None
         self.fault: Reason | None = None
@@ -64,7 +63,7 @@ class TlsEngine:
 
     def send(self, plaintext: bytes) -> None:
         """Encrypt; the outcome is in `data_to_send`. Only after the handshake; does nothing once closed."""
-        if self.fault is not None or self._ended or not plaintext:
+        if self.fault is not None or not plaintext:
             return
         if self._records is None:
             raise RuntimeError("nothing can be sent before the handshake is done")
@@ -81,8 +80,7 @@ class TlsEngine:
 
     def close(self) -> None:
         """Say close_notify, where the handshake was done; nothing is sent after it."""
-        if self._records is not None and self.fault is None and not self._ended:
-            self._ended = True
+        if self._records is not None and self.fault is None:
             self._records.close()
 
     @property

@@ -91,6 +91,7 @@ class Handshake:
             self._connection.get_cipher_name() or "",
             sending=self._secrets[ours],
             receiving=self._secrets[theirs],
+            tickets=self._side is Side.CLIENT,
             sent=_records_in(self._last) if self._side is Side.SERVER else 0,
         )
 
@@ -121,14 +122,20 @@ class Handshake:
             self._fail_by(error)
         else:
             group = self._connection.get_group_name()
-            if group in GROUPS:
-                self.done = True
-            else:
+            if group not in GROUPS:
                 self._fail(Reason.TLS_FAILED, f"key agreement {group}")
+            elif not {CLIENT_SECRET, SERVER_SECRET} <= self._secrets.keys():
+                self._fail(Reason.TLS_FAILED, "this OpenSSL did not tell the secrets of the handshake")
+            else:
+                self.done = True
         self._take_output()
 
     def _take_output(self) -> None:
-        """Each step's apart: what a server writes in the step that ends its handshake is under the new keys."""
+        """Each step's apart: what a server writes in the step that ends its handshake is under the new keys.
+
+        All of it and no other, which the counter hangs on: a record before this step would be a ticket, and tickets
+        follow from the client's Finished (RFC 8446, 7.1), which no server can know before where clients sign.
+        """
         try:
             self._last = self._connection.bio_read(_TAKE)
         except SSL.Error:  # nothing is there

@@ -22,8 +22,11 @@ MAX_PLAINTEXT = 16 * 1024
 MAX_CIPHERTEXT = MAX_PLAINTEXT + 256
 """Most bytes behind a record's header (5.2)."""
 MAX_MESSAGE = 16 * 1024
-"""Longest handshake message that is taken, since an unfinished one is held. A ticket may have 64 KiB (4.6.1); real ones,
-with a certificate in them, have under 4."""
+"""Longest handshake message that is taken, since an unfinished one is held. A ticket may have 64 KiB (4.6.1); real
+ones, with a certificate in them, have under 4."""
+MAX_IDLE = 64
+"""Records and messages in a row that bring no data. OpenSSL sends two; more is a peer that only keeps us busy: a key
+update is 27 bytes and 12 µs."""
 RENEW_AFTER = 1 << 24
 """Records sent with one key before it is replaced: the bound for AES-GCM is some 24 million (5.5)."""
 
@@ -100,25 +103,43 @@ class _Keys:
 
 
 class Records:
-    """Both directions of one connection. `sent`: records that OpenSSL has already sent with the sending secret.
+    """Both directions of one connection.
 
-    Raises `KeyError` for a suite that is not in `SUITES`: our own context would have to offer it.
+    `sent`: records that OpenSSL has already sent with the sending secret. `tickets`: whether the peer may send them,
+    being the TLS server. Raises `KeyError` for a suite that is not in `SUITES`: our own context would have to offer it.
     """
 
-    __slots__ = ("_held", "_message", "_output", "_receiving", "_sending", "closed", "fault")
+    __slots__ = (
+        "_held",
+        "_idle",
+        "_message",
+        "_output",
+        "_receiving",
+        "_sending",
+        "_tickets",
+        "closed",
+        "ended",
+        "fault",
+    )
 
-    def __init__(self, suite: str, *, sending: bytes, receiving: bytes, sent: int = 0) -> None:
+    def __init__(self, suite: str, *, sending: bytes, receiving: bytes, tickets: bool, sent: int = 0) -> None:
         self._sending = _Keys(SUITES[suite], sending, sent)
         self._receiving = _Keys(SUITES[suite], receiving)
+        self._tickets = tickets
         self._held = self._message = b""
+        self._idle = 0
         self._output: list[bytes] = []
+        self.ended = False
+        """We have said close_notify, and say no more: no answer to a key update, no alert (6.1)."""
         self.closed = False
         """The peer has said close_notify."""
         self.fault = ""
         """Why nothing more is read, in words."""
 
     def send(self, plaintext: bytes) -> None:
-        """Encrypt; the outcome is in `data_to_send`."""
+        """Encrypt; the outcome is in `data_to_send`. Nothing once closed."""
+        if self.ended:
+            return
         if self._sending.number >= RENEW_AFTER:
             self._renew_sending(asked=False)
         keys, view = self._sending, memoryview(plaintext)
@@ -129,8 +150,9 @@ class Records:
             self._output += header, cipher.encrypt(keys.nonce(), inner, header)
 
     def close(self) -> None:
-        """Say close_notify (6.1)."""
+        """Say close_notify (6.1), once."""
         self._send_other(_ALERT, bytes((_WARNING, _CLOSE_NOTIFY)))
+        self.ended = True
 
     def data_to_send(self) -> bytes:
         """The ciphertext to send, once."""
@@ -152,14 +174,15 @@ class Records:
             while not self._is_closed() and (length := _record_at(source, at)):
                 kind, size = self._open(cipher, source[at : at + length], target[filled:])
                 at += length
-                if kind == _DATA and not self._message:
+                if kind == _DATA and size and not self._message:
                     filled += size
+                    self._idle = 0
                     continue
                 self._take_other(kind, bytes(target[filled : filled + size]))
                 if self._receiving is not keys:
                     keys = self._receiving
                     cipher = keys.cipher()
-            self._held = data[at:] if at < len(data) else b""
+            self._held = data[at:] if at < len(data) and not self.closed else b""
         except _WrongError as wrong:
             self.fault = wrong.words
             self._held = self._message = b""
@@ -178,19 +201,25 @@ class Records:
             raise _WrongError(_BAD_RECORD_MAC, "a record that was changed, repeated or left out") from None
         if size > MAX_PLAINTEXT + 1:
             raise _WrongError(_RECORD_OVERFLOW, f"a record of {size} bytes inside")
-        while size and not into[size - 1]:
-            size -= 1
+        if not into[size - 1]:  # padding, perhaps 16 KiB of it: not byte by byte
+            size = len(bytes(into[:size]).rstrip(b"\0"))
         if not size:
             raise _WrongError(_UNEXPECTED_MESSAGE, "a record without a kind")
         return into[size - 1], size - 1
 
     def _take_other(self, kind: int, content: bytes) -> None:
+        self._count_idle()
         if kind == _ALERT and not self._message:
             self._take_alert(content)
         elif kind == _HANDSHAKE and content:
             self._take_messages(self._message + content)
-        else:
+        elif kind != _DATA or self._message:
             raise _WrongError(_UNEXPECTED_MESSAGE, f"a record of kind {kind} after the handshake")
+
+    def _count_idle(self) -> None:
+        self._idle += 1
+        if self._idle > MAX_IDLE:
+            raise _WrongError(_UNEXPECTED_MESSAGE, f"{MAX_IDLE} records or messages in a row without data")
 
     def _take_alert(self, alert: bytes) -> None:
         """The level says nothing in TLS 1.3 (6)."""
@@ -206,13 +235,15 @@ class Records:
         """Tickets are left alone: nothing is resumed. Anything but them and key updates was not asked for (4.6)."""
         while len(messages) >= 4:
             kind, end = messages[0], 4 + int.from_bytes(messages[1:4], "big")
-            if kind not in {_NEW_SESSION_TICKET, _KEY_UPDATE} or end > MAX_MESSAGE:
+            if not (kind == _KEY_UPDATE or (kind == _NEW_SESSION_TICKET and self._tickets)) or end > MAX_MESSAGE:
                 raise _WrongError(_UNEXPECTED_MESSAGE, f"handshake message {kind} of {end} bytes")
             if len(messages) < end:
                 break
             if kind == _KEY_UPDATE:
                 self._take_key_update(messages[4:end], last=len(messages) == end)
             messages = messages[end:]
+            if messages:
+                self._count_idle()  # each, as if it came in a record of its own
         self._message = messages
 
     def _take_key_update(self, body: bytes, *, last: bool) -> None:
@@ -229,12 +260,14 @@ class Records:
 
     def _renew_sending(self, *, asked: bool) -> None:
         """Say that new keys follow, and take them. Asked many times before our output is taken, we answer once."""
-        if asked and self._output and self._sending.number == 0:
+        if self.ended or (asked and self._output and self._sending.number == 0):
             return
         self._send_other(_HANDSHAKE, bytes((_KEY_UPDATE, 0, 0, 1, 0)))
         self._sending = self._sending.renewed()
 
     def _send_other(self, kind: int, content: bytes) -> None:
+        if self.ended:
+            return
         inner = content + bytes((kind,))
         header = _DATA_HEADER + (len(inner) + _TAG).to_bytes(2, "big")
         self._output += header, self._sending.cipher().encrypt(self._sending.nonce(), inner, header)

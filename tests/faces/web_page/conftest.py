@@ -12,7 +12,7 @@ from faces.web_page.tour import furnish
 from faces.web_page.town import Person, Town, chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, without a screen. Its sandbox cannot be had as root, which tests may run as."""
     with sync_playwright() as playwright:
@@ -28,14 +28,14 @@ def town(tmp_path: Path, browser: Browser) -> Iterator[Town]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def old_town(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Town]:
     """One for tests that only look."""
     with Town(tmp_path_factory.mktemp("town"), browser) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def neighbours(old_town: Town) -> tuple[Person, Person, int]:
     """Two who have talked, on two nodes, of whom the first has a request too; and a number that she cannot reach."""
     first = old_town.node()

@@ -172,6 +172,6 @@ def test_nothing_visible_is_outside_of_the_catalogue(neighbours: tuple[Person, P
 
 def allowed(text: str) -> bool:
     """Examples and names, which are the same in every language."""
-    return text.strip() in {"Uzel", "Boris Ivanov", "Zoë", "node.example:8935", "uzel:12345678?key=…"} or bool(
+    return text.strip() in {"Uzel", "Bob", "Dave", "node.example:8935", "uzel:12345678?key=…"} or bool(
         re.fullmatch(r"\d+ \w+|[\d., :]+|\d+ [A-Z][a-z]+ \d+, \d\d:\d\d", text.strip())
     )

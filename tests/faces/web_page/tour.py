@@ -40,9 +40,9 @@ def furnish(alice: Person, bob: Person, carol: Person) -> int:
     """What makes the views full: two who talk, a stranger who knocks, a number that nobody has. Gives that number."""
     for person in (alice, bob):
         person.ready()
-    alice.knows(bob, "Boris Ivanov")
+    alice.knows(bob, "Bob")
     bob.knows(alice)
-    alice.says(bob, "Hi Boris! Did the new node come up?")
+    alice.says(bob, "Hi Bob! Did the new node come up?")
     answer = bob.says(alice, "Yes, this morning. It takes 40 MB, and nobody noticed the move")
     bob.says(alice, "The doctor is happy with it too: https://uzel.example/doctor?node=2")
     alice.says(bob, "Very good. Shall we compare safety numbers tonight?", answer["id"])
@@ -51,5 +51,5 @@ def furnish(alice: Person, bob: Person, carol: Person) -> int:
     carol.ask("POST", "/contacts", {"link": alice.link, "name": "Alice"})
     carol.ask("POST", "/texts", {"to": alice.uin, "text": "It is Carol from the choir"})
     nobody = 1_234_567
-    alice.ask("POST", "/contacts", {"link": str(nobody), "name": "Zoë"})
+    alice.ask("POST", "/contacts", {"link": str(nobody), "name": "Dave"})
     return nobody

@@ -8,7 +8,6 @@ import { t } from "./i18n.js";
 import { button, empty, field, form, page, pageHead, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { go } from "./router.js";
-import { complain } from "./say.js";
 import { on, refreshRequests, store } from "./store.js";
 import { ago } from "./time.js";
 
@@ -38,7 +37,6 @@ function item(request) {
   const block = async () => {
     if (!await confirm(t("contact.block"), t("contact.block.sure", { name: request.uin }), t("contact.block"))) return;
     await put(`/v1/blocks/${request.uin}`);
-    await post(`/v1/requests/${request.uin}/refuse`).catch((problem) => problem.code === "no_request" || complain(problem));
     await refreshRequests();
   };
   return h("section", { class: "card request", "aria-label": String(request.uin) },
