@@ -233,6 +233,7 @@ def test_an_invite_lets_in_as_often_as_it_says(tmp_path: Path) -> None:
         people = (ALICE, BOB, CAROL)
         async with world() as w, cores(tmp_path, *people, at=w, acquainted=False) as (alice, bob, carol):
             await bob.messenger.people.choose_strangers(Strangers.REFUSE)
+            await bob.messenger.own.prefer(Preferences(retention_default_ms=10**10))
             link = await bob.messenger.people.invite("for one", uses=1)
             assert link.invite
             parsed = ContactLink.parse(str(link))
@@ -240,6 +241,7 @@ def test_an_invite_lets_in_as_often_as_it_says(tmp_path: Path) -> None:
             sent = await alice.says(bob, "thank you")
             assert (await alice.settled(sent)).state is TextState.DELIVERED
             assert await bob.heard(alice) == ["thank you"]
+            assert bob.messenger.people.get(alice.uin).retention_ms == 10**10
             await until("it is not shown again", lambda: alice.messenger.people.get(bob.uin).invite is None)
             assert [invite.uses_left for invite in await bob.messenger.people.invites()] == [0]
             await carol.messenger.people.add(parsed)

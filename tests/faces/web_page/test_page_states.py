@@ -102,6 +102,42 @@ def test_a_draft_and_what_was_read_are_the_same_in_every_window(
     second.close()
 
 
+def test_a_chat_or_contact_that_is_gone_elsewhere_leaves_a_window_that_works(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, _, _ = neighbours
+    gone = 7_654_321
+    alice.ask("POST", "/contacts", {"link": str(gone), "name": "Ghost"})
+    number = alice.ask("POST", "/texts", {"to": gone, "text": "anybody there?"})["number"]
+    window, beside = old_town.window(alice, viewport={"width": 1000, "height": 700}), old_town.window(alice)
+    for each in (window, beside):
+        each.expected.append("404")  # what the browser says of somebody who is no contact
+        each.shows(".chat-item")
+    window.go(f"/chat/{gone}")
+    beside.go(f"/contact/{gone}")
+    window.shows(".msg.mine")
+    beside.shows(".who")
+    alice.ask("DELETE", f"/chats/{gone}")
+    expect(window.page.locator(".row-of-log")).to_have_count(0)
+    window.shows(".talk-hint .empty")
+    window.go(f"/chat/{gone}/at/{number}")
+    expect(window.page.locator(".toast").first).to_contain_text("text")
+    window.shows(".talk-hint .empty")
+    window.page.locator(".composer-input").fill("still here")
+    alice.ask("DELETE", f"/contacts/{gone}")
+    expect(window.page.locator(".banner")).to_contain_text("no contact of yours")
+    for selector in (".composer-input", ".talk-hint .empty", f".chat-item[href='#/chat/{gone}']"):
+        expect(window.page.locator(selector)).to_have_count(0)
+    expect(beside.page.locator(".who")).to_have_count(0)
+    alice.ask("POST", "/contacts", {"link": str(gone), "name": "Ghost"})
+    window.shows(".composer-input")
+    beside.shows(".who")
+    alice.ask("DELETE", f"/contacts/{gone}")
+    expect(window.page.locator(".composer-input")).to_have_count(0)
+    window.close()
+    beside.close()
+
+
 def test_who_waits_to_be_let_in_is_told_until_they_are(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
     alice, _, _ = neighbours
     host, guest = old_town.person("Hugo", *alice.nodes), old_town.person("Gast", *alice.nodes)

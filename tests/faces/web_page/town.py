@@ -29,8 +29,10 @@ expect.set_options(timeout=PATIENCE)
 class Person:
     """Somebody with a profile and a running core that serves the page."""
 
-    def __init__(self, name: str, folder: Path, *nodes: str) -> None:
+    def __init__(self, name: str, folder: Path, *nodes: str, flags: tuple[object, ...] = ()) -> None:
+        """`flags`: more for `uzel start`."""
         self.name = name
+        self.flags = flags
         self.folder = folder
         self.nodes = nodes
         self.core: Running | None = None
@@ -39,7 +41,7 @@ class Person:
     def start(self) -> None:
         """Run the core. Its first page is the address that it prints."""
         flags = [flag for node in self.nodes for flag in ("--node", node)]
-        self.core = Running("start", "--profile", self.folder, *flags, "--web", "--web-port", "0")
+        self.core = Running("start", "--profile", self.folder, *flags, "--web", "--web-port", "0", *self.flags)
         ready = self.core.event()
         self.uin, self.page_address = int(ready["uin"]), str(ready["page"])
         transport = httpx.HTTPTransport(uds=ready["socket"])
@@ -143,13 +145,19 @@ class Town:
         path = state or self.folder / f"node{len(list(self.folder.glob('node*')))}"
         return self._open.enter_context(RunningNode(path, *flags))
 
-    def person(self, name: str, *nodes: str, prepare: Callable[[Path], None] | None = None) -> Person:
+    def person(
+        self,
+        name: str,
+        *nodes: str,
+        prepare: Callable[[Path], None] | None = None,
+        flags: tuple[object, ...] = (),
+    ) -> Person:
         """A new profile with its core, at these nodes. `prepare` is given the folder before the core has it."""
         folder = self.folder / name.lower()
         Profile.create(folder, Identity.generate()).close()
         if prepare is not None:
             prepare(folder)
-        person = Person(name, folder, *nodes)
+        person = Person(name, folder, *nodes, flags=flags)
         self._open.callback(person.stop)
         return person
 

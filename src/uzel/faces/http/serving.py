@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from uzel.errors import ConfigError
+from uzel.faces.http.door import Door, DoorBounds, Visit
 
 LOOPBACK = "127.0.0.1"
 GOODBYE = 2
@@ -26,17 +27,22 @@ QUIET = 75
 
 
 class Served:
-    """One application on one socket. `start`, then `stop`, on the same loop."""
+    """One application on one socket. `start`, then `stop`, on the same loop.
 
-    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None) -> None:
+    Without `bounds` whoever connects is trusted not to hold connections, and there is no TLS.
+    """
+
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, bounds: DoorBounds | None = None) -> None:
+        assert tls is None or bounds is not None
         self._server = _Server(
+            bounds,
+            tls,
             uvicorn.Config(
                 app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
                 log_level="critical", proxy_headers=False,
                 server_header=False, date_header=False, timeout_keep_alive=QUIET, timeout_graceful_shutdown=GOODBYE,
                 backlog=BACKLOG,
-                ssl_context_factory=None if tls is None else lambda *_: tls,
-            )
+            ),
         )  # fmt: skip
         self._task: asyncio.Task[None] | None = None
 
@@ -59,8 +65,11 @@ class Served:
 class _Server(uvicorn.Server):
     """Without signals, which are the command's, and without ten looks a second at whether it is over."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, bounds: DoorBounds | None, tls: ssl.SSLContext | None, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self._bounds = bounds
+        self._tls = tls
+        self._door: Door | None = None
         self.ready = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -73,8 +82,22 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        await super().startup(list(sockets or ()))
+        if self._bounds is None:
+            await super().startup(list(sockets or ()))
+        else:
+            (sock,) = sockets or ()
+            self.servers = []
+            self._door = Door(sock, self._visit, self._bounds, self._tls)
+            self.started = True
         self.ready.set()
+
+    def _visit(self) -> Visit:
+        return Visit(self.config, self.server_state, self.lifespan.state)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            self._door.close()
+        await super().shutdown(sockets)
 
     async def main_loop(self) -> None:
         await self._ended.wait()

@@ -13,6 +13,7 @@ import ssl
 from starlette.types import ASGIApp
 
 from uzel.errors import ConfigError
+from uzel.faces.http.door import DoorBounds
 from uzel.faces.http.gate import LOOPBACK as LOOPBACK_NAMES
 from uzel.faces.http.serving import LOOPBACK, Served, bind_loopback
 from uzel.faces.web.app import PageApp, Time, guarded
@@ -67,7 +68,10 @@ class PageServer:
         await self._serve(place, sock, share.tls)
 
     async def _serve(self, place: Place, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        served = Served(guarded(PageApp(self._sessions, self._api, place, read_files(), self._time), place), tls)
+        settings = self._sessions.settings
+        bounds = DoorBounds(first=settings.first_request, most=settings.connections, each=settings.connections_each)
+        app = guarded(PageApp(self._sessions, self._api, place, read_files(), self._time), place)
+        served = Served(app, tls, bounds)
         self._served.append(served)
         await served.start(sock)
 

@@ -22,6 +22,9 @@ class PageSettings:
     lifetime: a device is signed out after so long in any case.
     devices: how many there can be; one more, and the one that was not seen for longest is signed out.
     note_seen: between two times that when a device was seen is written down.
+    first_request: for a TLS handshake, and for the head of a request once a connection stands or a request is begun.
+    connections: of each place at which the page is served; one more, and the oldest that is quiet goes.
+    connections_each: of one address, alike; twice the streams that there can be, so that many tabs have room.
     """
 
     address: float = 5 * MINUTE
@@ -35,3 +38,6 @@ class PageSettings:
     lifetime: float = 180 * DAY
     devices: int = 16
     note_seen: float = MINUTE
+    first_request: float = 10.0
+    connections: int = 256
+    connections_each: int = 64

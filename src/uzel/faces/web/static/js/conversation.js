@@ -51,8 +51,19 @@ export function conversation({ uin, number }, signal, beside = null) {
 const chatOf = (uin) => store.chats.get(uin) ?? { uin, name: "", unread: 0, waiting: 0 };
 
 async function open(talk, number) {
-  await Promise.all([number ? talk.log.openAround(number) : talk.log.openUnread(), refresh(talk)]);
+  await Promise.all([number ? openAt(talk, number) : talk.log.openUnread(), refresh(talk)]);
   hints(talk);
+}
+
+/** A place in it; the end when that text was deleted. */
+async function openAt(talk, number) {
+  try {
+    await talk.log.openAround(number);
+  } catch (problem) {
+    if (problem.code !== "no_text") throw problem;
+    complain(problem);
+    await talk.log.openLatest();
+  }
 }
 
 /** The contact as the core has it now; null when they are no contact (any more). */
@@ -139,7 +150,7 @@ function hints(talk) {
   const { contact, log } = talk;
   const chat = chatOf(talk.uin);
   const knocking = contact && contact.gate === "asked" && chat.waiting > 0;
-  const key = log.empty && contact ? "empty" : knocking ? "knocking" : "";
+  const key = log.loaded && log.empty && contact ? "empty" : knocking ? "knocking" : "";
   if (talk.hint.dataset.key === key) return;
   talk.hint.dataset.key = key;
   fill(talk.hint, key === "empty" ? empty(avatar(contact, "huge"), t("talk.empty", { name: nameOf(contact) }), t("talk.empty.do"))

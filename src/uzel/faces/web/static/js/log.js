@@ -39,6 +39,7 @@ export class Log {
     this.#signal = signal;
     this.#quotes = new Quotes(uin, signal);
     this.who = who;
+    this.loaded = false;
     this.inner = h("div", { class: "log-rows" });
     this.lastState = h("p", { class: "last-state" });
     this.scroller = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": t("log"), onkeydown: (event) => this.#walk(event) },
@@ -140,6 +141,7 @@ export class Log {
   }
 
   #replace(texts, where) {
+    this.loaded = true;
     this.#texts = texts;
     this.#atStart = where.atStart;
     this.#atEnd = where.atEnd;
@@ -158,7 +160,9 @@ export class Log {
   async #older() {
     if (this.#atStart || this.#busy || this.empty) return;
     await this.#while(async () => {
-      const texts = await this.#fetch(`before=${this.#texts[0].number}&limit=${PAGE}`);
+      const at = this.#texts[0];
+      const texts = await this.#fetch(`before=${at.number}&limit=${PAGE}`);
+      if (this.#texts[0] !== at) return; // the chat was deleted meanwhile, or another place of it is shown
       this.#atStart = texts.length < PAGE;
       this.#keep(() => {
         this.#quotes.learn(texts);
@@ -174,7 +178,9 @@ export class Log {
   async #newer() {
     if (this.#atEnd || this.#busy || this.empty) return;
     await this.#while(async () => {
-      const texts = await this.#fetch(`after=${this.#texts.at(-1).number}&limit=${PAGE}`);
+      const at = this.#texts.at(-1);
+      const texts = await this.#fetch(`after=${at.number}&limit=${PAGE}`);
+      if (this.#texts.at(-1) !== at) return;
       this.#atEnd = texts.length < PAGE;
       this.#keep(() => this.#append(texts));
     });

@@ -37,13 +37,16 @@ export function settings(_, signal) {
       section(t("nodes"), h("p", { class: "hint" }, t("nodes.words")), nodesCard(signal)),
       section(t("settings.privacy"), strangers(signal), retention(t("settings.retention"), store.preferences.retention_default_ms, (ms) => prefer({ retention_default_ms: ms }).then(saved).catch(complain))),
       section(t("me.name"), nameForm(() => {})),
-      section(t("backup"), h("p", {}, t("backup.words")), backedUp(), backupForm(again)),
-      section(t("passphrase"), h("p", {}, t("passphrase.words")), passphraseForm(again)),
+      section(t("backup"), h("p", {}, t("backup.words")), backedUp(), atHome(backupForm)),
+      section(t("passphrase"), h("p", {}, t("passphrase.words")), atHome(passphraseForm)),
       section(t("devices"), h("p", { class: "hint" }, t("devices.words")), devicesCard(signal)),
       section(t("settings.about"), h("p", {}, "Uzel ", code(store.status.version)), h("p", { class: "hint" }, t("settings.folder"), " ", code(store.profile.folder)),
         h("div", { class: "row" }, button(t("help"), help, { sign: "help" })))),
   };
 }
+
+/** What only a browser on the core's own computer may do; on another device it is said where. */
+const atHome = (made) => (store.device.kind === "paired" ? h("p", { class: "hint" }, t("problem.only_at_home")) : made(again));
 
 function looks() {
   const now = store.preferences;

@@ -13,6 +13,7 @@ const told = new EventTarget();
 
 export const store = {
   me: null,
+  device: null,
   profile: null,
   status: null,
   chats: new Map(),
@@ -40,10 +41,10 @@ export function close() {
 
 async function fetchAll() {
   const status = await get("/v1/status");
-  const [me, profile, requests, preferences] = await Promise.all([
-    get("/v1/me"), get("/v1/profile"), get("/v1/requests"), get("/v1/preferences"), fetchChats(),
+  const [{ device }, me, profile, requests, preferences] = await Promise.all([
+    get("/session"), get("/v1/me"), get("/v1/profile"), get("/v1/requests"), get("/v1/preferences"), fetchChats(),
   ]);
-  Object.assign(store, { status, me, profile, requests: requests.requests });
+  Object.assign(store, { status, device, me, profile, requests: requests.requests });
   want(preferences);
   return status.last_event;
 }
