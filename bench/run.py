@@ -2,8 +2,8 @@
 
 The node is a real process on its own processor, the load on another. Medians of several turns, with the spread.
 Compare figures only within one run: machines are shared and noisy. Counterparts: `node_process` starts the node,
-`load` makes the load, `across` that between nodes, `cores` that of cores, `haproxy` is the relay to compare with, where
-it is installed.
+`load` makes the load, `across` that between nodes, `cores` that of cores, `page` that of the page in a browser;
+`haproxy` is the relay to compare with, where it is installed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cores import everything, search
 from load import Figures, idle_clients, logins, relay_direct, relay_through_node, texts
 from node_process import NodeProcess, pin
 from other_relays import haproxy, through_port
+from page import in_browser
 from uzel.app.bench_load import make_people
 
 RESULTS = Path(__file__).parent / "results"
@@ -78,6 +79,9 @@ def measure(turns: int, sizes: dict[str, int], seconds: float) -> Table:
                 table.add("relay, HAProxy", through_port(process, seconds, sizes["round_trip_pairs"]))
     with tempfile.TemporaryDirectory() as folder:  # once: it takes minutes to make
         table.add(f"search in {sizes['texts']:,} texts", search(Path(folder), people[0], sizes["texts"]))
+    with tempfile.TemporaryDirectory() as folder:  # once: its medians are of many already
+        for name, figures in in_browser(Path(folder), sizes["seen"], sizes["long_chat"]).items():
+            table.add(name, figures)
     if other is None:
         print("haproxy is not installed: no figures beside it", file=sys.stderr)
     return table
@@ -97,10 +101,13 @@ def main() -> None:
         "nodes": 6,
         "callees": 20,
         "texts": 1_000_000,
+        "seen": 40,
+        "long_chat": 10_000,
     }
     turns, seconds = options.turns, 2.0
     if options.quick:
         sizes = {"logins": 10, "idle": 20, "pairs": 2, "round_trip_pairs": 4, "nodes": 2, "callees": 2, "texts": 2000}
+        sizes |= {"seen": 3, "long_chat": 200}
         turns, seconds = 1, 0.2
     pin(1)
     table = measure(turns, sizes, seconds)

@@ -21,5 +21,9 @@ def test_a_quick_bench_measures_everything(tmp_path: Path) -> None:
     assert {"texts, one node and two", "library stream, one node and two"} <= set(measures)
     assert {"cores, text → delivered, one node", "cores, text → delivered, two nodes"} <= set(measures)
     assert {"a core's start, s", "an idle core", "a text to its event, ms", "search in 2,000 texts"} <= set(measures)
+    assert {"the page's weight, kB", "the page, load → first letter, ms", "the page, a text, ms"} <= set(measures)
+    assert measures["the page, scrolling 200 texts"]["most rows"] <= [200]
     assert "in the cache, ms" in measures["calls across nodes, 03 to 07"]
+    lost_in_noise = measures["idle clients"].pop("KiB a client, after the first")  # of so few it may be below nothing
+    assert len(lost_in_noise) == 1
     assert all(value > 0 for figures in measures.values() for turns in figures.values() for value in turns)

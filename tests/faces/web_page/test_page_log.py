@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
+from faces.web_page.tour import long_talk
 from faces.web_page.town import Person, Town, Window
 from uzel.identity import Identity
-from uzel.store.profile import Profile
-from uzel.store.tables import Tables
 
 pytestmark = pytest.mark.timeout(240)
 MANY = 10_000
 MOST_ROWS = 200
 FRIEND = Identity.generate()
-MINUTE = 60_000
-
-
-def ten_thousand(folder: Path) -> None:
-    """A chat of that many texts over some weeks; the last answers the first, the one before what was never here."""
-    with Profile.open(folder) as profile:
-        tables = Tables(profile.connection, profile.pins)
-        with profile.transaction():
-            now = round(time.time() * 1000)
-            tables.people.add(FRIEND.uin, now)
-            for index in range(MANY):
-                at = now - (MANY - index) * 5 * MINUTE
-                text, text_id = f"text {index}" + " and more words" * (index % 7), index.to_bytes(16)
-                reply = (0).to_bytes(16) if index == MANY - 1 else b"?" * 16 if index == MANY - 2 else None
-                tables.texts.receive(FRIEND.uin, FRIEND.fingerprint, text_id, text, reply, at, at, unread=False)
 
 
 @pytest.fixture(scope="module")
 def reader(old_town: Town) -> Person:
-    person = old_town.person("Ann", prepare=ten_thousand)
+    person = old_town.person("Ann", prepare=lambda folder: long_talk(folder, FRIEND, MANY))
     person.ready()
     return person
 

@@ -1,10 +1,21 @@
-"""Every view of the page: where it is, and what is there once it is shown. Used by whatever has to see all of them."""
+"""Every view of the page: where it is, and what is there once it is shown. Used by whatever has to see all of them.
+
+What fills them is here too: a short talk, and one of thousands of texts.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from faces.web_page.town import Person
+from uzel.identity import Identity
+from uzel.store.profile import Profile
+from uzel.store.tables import Tables
+
+FIVE_MINUTES = 300_000
+"""Milliseconds between two texts of a long chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +64,20 @@ def furnish(alice: Person, bob: Person, carol: Person) -> int:
     nobody = 1_234_567
     alice.ask("POST", "/contacts", {"link": str(nobody), "name": "Dave"})
     return nobody
+
+
+def long_talk(folder: Path, friend: Identity, texts: int) -> None:
+    """Put so many texts of a contact into a profile, over some weeks.
+
+    The last answers the first, the one before it a text that was never here.
+    """
+    with Profile.open(folder) as profile:
+        tables = Tables(profile.connection, profile.pins)
+        with profile.transaction():
+            now = round(time.time() * 1000)
+            tables.people.add(friend.uin, now)
+            for index in range(texts):
+                at = now - (texts - index) * FIVE_MINUTES
+                text, text_id = f"text {index}" + " and more words" * (index % 7), index.to_bytes(16)
+                reply = (0).to_bytes(16) if index == texts - 1 else b"?" * 16 if index == texts - 2 else None
+                tables.texts.receive(friend.uin, friend.fingerprint, text_id, text, reply, at, at, unread=False)
