@@ -233,7 +233,10 @@ def test_somebody_elses_node(tmp_path: Path) -> None:
                 "sys.exit(run(['node', 'status', '--state', '.']))"
             )
             command = [sys.executable, "-c", ask, str(folder)]
-            elsewhere = {**os.environ, "XDG_CONFIG_HOME": "/nonexistent"}  # the settings of root are closed to the other
+            elsewhere = {
+                **os.environ,
+                "XDG_CONFIG_HOME": "/nonexistent",
+            }  # the settings of root are closed to the other
             child = subprocess.run(command, capture_output=True, text=True, env=elsewhere, timeout=20, check=False)
             code, said = child.returncode, child.stderr.partition("now: ")[2]
     assert code == 1
