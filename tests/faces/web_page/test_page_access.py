@@ -22,9 +22,7 @@ MOVING = """() => {
 }"""
 
 
-def test_at_200_percent_all_is_there_and_can_be_reached(
-    neighbours: tuple[Person, Person, int], old_town: Town
-) -> None:
+def test_at_200_percent_all_is_there_and_can_be_reached(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
     alice, bob, nobody = neighbours
     window = old_town.window(alice, viewport=ZOOMED, device_scale_factor=2)
     window.shows(".chat-item")
