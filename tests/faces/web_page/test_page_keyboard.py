@@ -153,3 +153,47 @@ def test_the_help_lists_the_keys_and_the_focus_returns(keyboard: Keyboard) -> No
     with pytest.raises(AssertionError, match="no mouse"):
         keyboard.window.page.click("body")
     keyboard.window.close()
+
+
+def test_a_whole_first_conversation_without_a_mouse(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
+    alice, _, _ = neighbours
+    newcomer = old_town.person("Erin", *alice.nodes)
+    window = old_town.window(newcomer, address=newcomer.page_address)
+    keyboard = Keyboard(window)
+    keyboard.tab_to(".first-card input")
+    keyboard.type("Erin")
+    keyboard.press("Enter")
+    for step in (2, 3, 4):
+        keyboard.sees(f".progress li.now:nth-child({step})")
+        keyboard.tab_to(".first-card .row.spread .button:last-child")  # Skip
+        keyboard.press("Enter")
+    keyboard.sees("img.qr[src^='blob:']")
+    keyboard.tab_to(".first-card .button.primary")
+    keyboard.press("Enter")
+    keyboard.sees(".chats .empty")
+    alice.knows(newcomer)
+    keyboard.tab_to(".side-nav a[href='#/add']")
+    keyboard.press("Enter")
+    keyboard.focused("textarea.wide-input")
+    keyboard.type(str(alice.uin))
+    keyboard.sees(".found-contact")
+    keyboard.tab_to(".page form input[type=text]")
+    keyboard.type("Alice")
+    keyboard.press("Enter")
+    keyboard.focused("textarea.composer-input")
+    keyboard.type("Good morning")
+    keyboard.press("Enter")
+    keyboard.sees(".row-of-log:last-child .msg.mine.delivered")
+    alice.says(newcomer, "It is, is it not?")
+    keyboard.sees(".row-of-log:last-child .msg.theirs")
+    keyboard.focused("textarea.composer-input")
+    keyboard.tab_to(".head-who", key="Shift+Tab")
+    keyboard.press("Enter")
+    keyboard.tab_to(".card .button:has(.icon-shield)")
+    keyboard.press("Enter")
+    keyboard.sees("dialog .safety")
+    keyboard.tab_to("dialog .button.primary")  # They match
+    keyboard.press("Enter")
+    keyboard.sees(".head .trust.good")
+    assert newcomer.ask("GET", f"/contacts/{alice.uin}")["verified"]
+    window.close()
