@@ -105,11 +105,6 @@ def test_a_second_device_is_paired_shares_what_is_written_and_is_signed_out_at_o
         sees(window, "On the telephone", "mine.delivered")
     expect(field).to_have_value("")
 
-    phone.expected.append("403")
-    phone.go("/settings")
-    press(phone.page, "Download a back-up")
-    expect(phone.page.locator(".mistake", has_text="Only a browser on the computer")).to_be_visible()
-
     home.go("/settings")
     line.get_by_role("button", name="Sign out").click()
     home.page.locator("dialog").get_by_role("button", name="Sign out").click()

@@ -115,6 +115,7 @@ def test_two_people_meet_verify_talk_part_and_come_back(town: Town, tmp_path: Pa
 
     here.end(signal.SIGKILL)
     expect(alices.page.locator(".lost-bar")).to_contain_text("The connection to your node is lost.")
+    expect(alices.page.locator(".lost-bar")).to_contain_text(re.compile(r"Next try in \d+ s|Trying now"))
     write(alices, "Written without a node")
     with again(here, tmp_path / "here"):
         alices.page.locator(".lost-bar").get_by_role("button", name="Retry now").click()
