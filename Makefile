@@ -27,7 +27,7 @@ run: setup  ## Set up, then start your messenger: a private node, Echo to talk w
 
 test: setup-test lint  ## Set up, then run every check: format, lint, types, import rules, tests
 	@echo "== tests (pytest)"
-	@$(BIN)/pytest -q -n 2 --dist loadfile
+	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 	@echo "== all checks passed"
 
 lint: setup-test  ## Format, lint, types and import rules alone

@@ -33,7 +33,7 @@ from core.core_world import cores
 from faces.api.api_world import served
 from uzel.store.admin_socket import API_TOKEN
 
-EACH = 40
+EACH = 30
 """Examples of each operation, of good data and bad."""
 SEQUENCES, STEPS = 75, 12
 LEAST = 2000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from faces.web_page.tour import furnish
+from faces.web_page.tour import furnish, tidy
 from faces.web_page.town import Person, Town, chromium
 
 
@@ -36,7 +36,7 @@ def old_town(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iter
 
 
 @pytest.fixture(scope="package")
-def neighbours(old_town: Town) -> tuple[Person, Person, int]:
+def old_neighbours(old_town: Town) -> tuple[Person, Person, int]:
     """Two who have talked, on two nodes, of whom the first has a request too; and a number that she cannot reach."""
     first = old_town.node()
     second = old_town.node(first.written)
@@ -45,6 +45,13 @@ def neighbours(old_town: Town) -> tuple[Person, Person, int]:
     carol = old_town.person("Carol", second.written)
     nobody = furnish(alice, bob, carol)
     return alice, bob, nobody
+
+
+@pytest.fixture
+def neighbours(old_neighbours: tuple[Person, Person, int]) -> tuple[Person, Person, int]:
+    """As they were, whatever tests before left."""
+    tidy(*old_neighbours)
+    return old_neighbours
 
 
 @pytest.fixture

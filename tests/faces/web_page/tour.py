@@ -66,6 +66,25 @@ def furnish(alice: Person, bob: Person, carol: Person) -> int:
     return nobody
 
 
+def tidy(alice: Person, bob: Person, nobody: int) -> None:
+    """Undo what a test may have left: people who came, other names, drafts, what is unread."""
+    known = {bob.uin: "Bob", nobody: "Dave"}
+    for contact in alice.ask("GET", "/contacts")["contacts"]:
+        if contact["uin"] not in known:
+            alice.ask("DELETE", f"/contacts/{contact['uin']}")
+        elif contact["name"] != known[contact["uin"]]:
+            alice.ask("PATCH", f"/contacts/{contact['uin']}", {"name": known[contact["uin"]]})
+    for chat in alice.ask("GET", "/chats")["chats"]:
+        place = f"/chats/{chat['uin']}"
+        if chat["uin"] not in known:
+            alice.ask("DELETE", place)
+            continue
+        if chat["unread"]:
+            alice.ask("POST", f"{place}/read", {"up_to": chat["last"]["number"]})
+        if chat["draft"]:
+            alice.ask("PUT", f"{place}/draft", {"draft": ""})
+
+
 def long_talk(folder: Path, friend: Identity, texts: int) -> None:
     """Put so many texts of a contact into a profile, over some weeks.
 
