@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import pytest
+
+from uzel.app.main import run
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
@@ -40,10 +42,9 @@ def anchors(document: Path) -> set[str]:
 @cache
 def options(command: str) -> frozenset[str]:
     """What `uzel COMMAND --help` names; fails when there is no such command."""
-    arguments = [sys.executable, "-m", "uzel", *command.split(), "--help"]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, f"uzel {command} does not exist: {done.stderr}"
-    return frozenset(FLAG.findall(done.stdout))
+    with redirect_stdout(StringIO()) as said:
+        assert run([*command.split(), "--help"]) == 0, f"uzel {command} does not exist"
+    return frozenset(FLAG.findall(said.getvalue()))
 
 
 def test_the_documents_are_found() -> None:
