@@ -1,4 +1,5 @@
 // The first minutes: a name, a passphrase, a back-up, a node. Each step can be skipped and made up for in the settings.
+// A paired device is not asked for what only a browser on the core's own computer may do.
 
 import { get, put } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -12,25 +13,26 @@ import { backupForm, passphraseForm } from "./safekeeping.js";
 import { sentence } from "./say.js";
 import { changeProfile, store } from "./store.js";
 
-const STEPS = [nameStep, passphraseStep, backupStep, nodeStep, linkStep];
+const AT_HOME = [passphraseStep, backupStep];
 
 /** Lead through the steps; `done` is called at the end. */
 export function firstRun(done) {
+  const steps = [nameStep, ...(store.device.kind === "paired" ? [] : AT_HOME), nodeStep, linkStep];
   const over = new AbortController();
   const frame = h("main", { class: "first-run" });
   const show = (index) => {
-    if (index === STEPS.length) {
+    if (index === steps.length) {
       over.abort();
       done();
       return;
     }
     const next = () => show(index + 1);
-    const dots = STEPS.map((_, at) => h("li", { class: at < index ? "past" : at === index ? "now" : "" }));
-    const content = STEPS[index](next, over.signal);
+    const dots = steps.map((_, at) => h("li", { class: at < index ? "past" : at === index ? "now" : "" }));
+    const content = steps[index](next, over.signal);
     fill(frame, h("div", { class: "first-card" }, knot(56),
-      h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: STEPS.length })), content,
+      h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: steps.length })), content,
       h("div", { class: "row spread" }, index > 0 ? button(t("first.before"), () => show(index - 1), { kind: "quiet", sign: "back" }) : h("span", {}),
-        index < STEPS.length - 1 ? button(t("first.skip"), next, { kind: "quiet" }) : null)));
+        index < steps.length - 1 ? button(t("first.skip"), next, { kind: "quiet" }) : null)));
     frame.querySelector("h1").focus();
   };
   fill(document.getElementById("app"), frame);
