@@ -179,8 +179,10 @@ def test_a_code_is_read_from_an_image_and_a_file_becomes_text(
     window.close()
 
 
-def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
-    alice, _, _ = neighbours
+def test_the_language_and_the_theme_change_live_and_leave_the_focus_where_it_is(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
     window = old_town.window(alice)
     window.shows(".chat-item")
     window.go("/settings")
@@ -193,10 +195,23 @@ def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator(".main h1")).to_have_text("Настройки")
+    page.get_by_label("Оформление").focus()
     alice.ask("PUT", "/preferences", {"theme": "light"})  # as another device would
     expect(page.locator(".main h1")).to_have_text("Settings")
     expect(page.get_by_label("Theme")).to_have_value("light")
+    expect(page.get_by_label("Theme")).to_be_focused()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     alice.ask("PUT", "/preferences", {})
     expect(page.get_by_label("Theme")).to_have_value("auto")
+    expect(page.get_by_label("Theme")).to_be_focused()
+    window.go(f"/chat/{bob.uin}")
+    field = page.locator("textarea.composer-input")
+    field.press_sequentially("half a thought")
+    alice.ask("PUT", "/preferences", {"language": "ru"})
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    expect(field).to_have_value("half a thought")
+    expect(field).to_be_focused()
+    alice.ask("PUT", "/preferences", {})
+    field.fill("")
+    expect(page.locator(".chat-item em")).to_have_count(0)  # no draft is left
     window.close()

@@ -15,22 +15,14 @@ import { code } from "./plain_text.js";
 import { backedUp, backupForm, passphraseForm } from "./safekeeping.js";
 import { again } from "./router.js";
 import { complain, note } from "./say.js";
-import { raise } from "./shell.js";
+import { redraw } from "./shell.js";
 import { prefer, store } from "./store.js";
-
-let changed = "";
-
-/** What was changed keeps the focus when the page is put up anew. */
-function focused(main) {
-  (main.querySelector(`[data-what="${changed}"]`) ?? main.querySelector("h1")).focus({ preventScroll: true });
-  changed = "";
-}
 
 /** The view of /settings. */
 export function settings(_, signal) {
   const saved = () => note(t("saved"));
   return {
-    title: t("nav.settings"), focus: focused,
+    title: t("nav.settings"),
     node: page(pageHead(t("nav.settings")),
       section(t("settings.looks"), looks()),
       section(t("settings.notify"), notifications()),
@@ -57,13 +49,10 @@ function looks() {
       complain(problem);
     }
     await apply();
-    [changed] = Object.keys(what);
-    raise();
+    if (what.language) redraw();
   };
   const languages = choice([["auto", t("language.auto")], ["en", "English"], ["ru", "Русский"]], now.language, (language) => change({ language }));
   const themes = choice([["auto", t("theme.auto")], ["light", t("theme.light")], ["dark", t("theme.dark")]], now.theme, (theme) => change({ theme }));
-  languages.dataset.what = "language";
-  themes.dataset.what = "theme";
   return h("div", { class: "fields" }, field(t("language"), languages), field(t("theme"), themes));
 }
 
