@@ -138,6 +138,29 @@ def test_a_chat_or_contact_that_is_gone_elsewhere_leaves_a_window_that_works(
     beside.close()
 
 
+def test_a_text_that_is_deleted_elsewhere_is_gone_from_every_window(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    bob.says(alice, "This one stays")
+    bob.says(alice, "Quicksilver, soon gone")
+    number = alice.ask("GET", f"/chats/{bob.uin}/texts")["texts"][-1]["number"]
+    window, beside = old_town.window(alice), old_town.window(alice)
+    window.go(f"/chat/{bob.uin}")
+    beside.go("/search?q=quicksilver")
+    beside.shows(".hit mark")
+    last = window.page.locator(f".row-of-log[data-number='{number}']")
+    last.locator(".more").click()
+    window.page.get_by_role("menuitem", name="Reply").click()
+    expect(window.page.locator(".reply")).to_contain_text("Quicksilver")
+    alice.ask("DELETE", f"/texts/{number}")
+    expect(last).to_have_count(0)
+    for each in (window, beside):
+        expect(each.page.locator(f".chat-item[href='#/chat/{bob.uin}']")).to_contain_text("This one stays")
+        expect(each.page.locator("body")).not_to_contain_text("Quicksilver")
+        each.close()
+
+
 def test_who_waits_to_be_let_in_is_told_until_they_are(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
     alice, _, _ = neighbours
     host, guest = old_town.person("Hugo", *alice.nodes), old_town.person("Gast", *alice.nodes)
