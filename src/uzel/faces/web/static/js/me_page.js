@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { copyable, field, form, mistake, page, pageHead, section, submit, textInput } from "./parts.js";
+import { copyable, page, pageHead, section } from "./page_parts.js";
+import { field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { qrImage } from "./qr.js";
 import { again } from "./router.js";
