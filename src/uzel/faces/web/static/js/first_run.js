@@ -6,11 +6,10 @@ import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon, knot } from "./icons.js";
 import { linkAndCode } from "./me_page.js";
-import { nodeField } from "./node_check.js";
+import { nodeField, written } from "./node_check.js";
 import { button, field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { backupForm, passphraseForm } from "./safekeeping.js";
-import { sentence } from "./say.js";
 import { changeProfile, store } from "./store.js";
 
 const AT_HOME = [passphraseStep, backupStep];
@@ -44,14 +43,10 @@ const head = (title, words) => [h("h1", { tabindex: "-1" }, title), h("p", { cla
 function nameStep(next) {
   const wrong = mistake();
   const input = textInput({ value: store.profile.name, maxlength: "64", dir: "auto", autocomplete: "nickname" });
-  const save = async () => {
-    try {
-      await changeProfile({ name: input.value.trim() });
-      next();
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const save = wrong.trying(async () => {
+    await changeProfile({ name: input.value.trim() });
+    next();
+  });
   return [head(t("first.welcome"), t("first.welcome.words")),
     h("p", { class: "first-number" }, t("me.number"), " ", code(store.me.uin)),
     form(save, field(t("first.name"), input, t("me.name.hint")), wrong, h("div", { class: "row" }, submit(t("first.next"))))];
@@ -73,20 +68,15 @@ function nodeStep(next, signal) {
   const asked = nodeField(t("node.address"));
   const now = h("div", {});
   get("/v1/nodes", signal).then(({ nodes }) => fill(now, nodes.length ? h("p", { class: "trust good" }, icon("check"), t("first.node.has"), " ", code(nodes[0].address)) : null)).catch(() => {});
-  const use = async () => {
+  const use = wrong.trying(async () => {
     const text = asked.input.value.trim();
-    if (!text) return next();
-    wrong.say(null);
-    if (!await asked.check()) return wrong.say(t("first.node.bad"));
-    try {
-      const { nodes } = await get("/v1/nodes");
-      const others = nodes.map((node) => (node.fingerprint ? `${node.address},${node.fingerprint}` : node.address));
+    if (text) {
+      if (!await asked.check()) return wrong.say(t("first.node.bad"));
+      const others = (await get("/v1/nodes")).nodes.map(written);
       await put("/v1/nodes", { nodes: [text, ...others.filter((each) => each.split(",")[0] !== text.split(",")[0])] });
-      return next();
-    } catch (problem) {
-      return wrong.say(sentence(problem));
     }
-  };
+    return next();
+  });
   return [head(t("first.node"), t("first.node.words")), now, form(use, asked.node, wrong, h("div", { class: "row" }, submit(t("first.next"))))];
 }
 

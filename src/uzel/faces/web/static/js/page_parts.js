@@ -1,10 +1,10 @@
 // The parts of pages that a first look does not show: heads and cards, choices and switches, what is to be copied.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { button } from "./parts.js";
-import { copy } from "./say.js";
+import { copy, sentence } from "./say.js";
 
 /** A choice of one, as a drop-down: [value, words] pairs. It has the focus once it was used, in every browser. */
 export function choice(options, chosen, call) {
@@ -33,6 +33,9 @@ export const pageHead = (title, ...actions) =>
 export const page = (head, ...sections) => h("div", { class: "page" }, head, h("div", { class: "page-body", tabindex: "-1" }, sections));
 
 export const section = (title, ...children) => h("section", { class: "card" }, title && h("h2", {}, title), children);
+
+/** What went wrong, in the place of what was to stand there. What was given up meanwhile says nothing. */
+export const instead = (frame) => (problem) => problem.name === "AbortError" || fill(frame, h("p", { class: "mistake" }, sentence(problem)));
 
 /** Something to be copied: a link, a code. */
 export function copyable(text, words) {

@@ -1,9 +1,8 @@
 // The small parts that views are made of: buttons, fields, forms.
 
 import { fill, fresh, h } from "./dom.js";
-import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { doing } from "./say.js";
+import { doing, sentence } from "./say.js";
 
 /** A button. `kind`: "", "primary", "danger", "quiet". */
 export const button = (words, call, { kind = "", sign = null, ...others } = {}) =>
@@ -34,9 +33,17 @@ export const form = (call, ...children) => h("form", { class: "form", novalidate
 
 export const submit = (words, kind = "primary") => h("button", { type: "submit", class: `button ${kind}` }, words);
 
-/** A line that says what is wrong with what was typed; empty as long as nothing is. */
+/** A line that says what is wrong with what was typed; empty as long as nothing is. `trying` does something, and says. */
 export function mistake() {
   const element = h("p", { class: "mistake", role: "alert" });
   element.say = (words) => fill(element, words);
+  element.trying = (call) => async (...given) => {
+    element.say(null);
+    try {
+      await call(...given);
+    } catch (problem) {
+      element.say(sentence(problem));
+    }
+  };
   return element;
 }

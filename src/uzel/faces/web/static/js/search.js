@@ -4,10 +4,10 @@ import { get } from "./api.js";
 import { avatar, nameOf } from "./avatar.js";
 import { fill, h, later } from "./dom.js";
 import { t } from "./i18n.js";
-import { page, pageHead } from "./page_parts.js";
+import { instead, page, pageHead } from "./page_parts.js";
 import { button, empty } from "./parts.js";
 import { code, line, said, visible } from "./plain_text.js";
-import { announce, sentence } from "./say.js";
+import { announce } from "./say.js";
 import { on, store } from "./store.js";
 import { moment } from "./time.js";
 
@@ -42,7 +42,7 @@ export function search({ query }, signal) {
     fill(none, list.childElementCount ? null : empty("search", t("search.none"), t("search.none.do")));
     announce(t("search.found", { n: list.childElementCount }));
   };
-  const wrong = (problem) => problem.name === "AbortError" || fill(none, h("p", { class: "mistake" }, sentence(problem)));
+  const wrong = instead(none);
   input.addEventListener("input", later(() => ask(true).catch(wrong), 200));
   ask(true).catch(wrong);
   on("removed", (gone) => list.querySelector(`[data-number="${gone.number}"]`)?.remove(), signal);

@@ -75,6 +75,6 @@ function strangers(signal) {
   const frame = h("div", {});
   const draw = (mode) => fill(frame, field(t("strangers"), choice([["ask", t("strangers.ask")], ["contacts-only", t("strangers.refuse")]], mode,
     (value) => put("/v1/strangers", { mode: value }).then(() => note(t("saved"))).catch(complain)), t("strangers.hint")));
-  get("/v1/strangers", signal).then(({ mode }) => draw(mode)).catch((problem) => problem.name === "AbortError" || complain(problem));
+  get("/v1/strangers", signal).then(({ mode }) => draw(mode)).catch(complain);
   return frame;
 }
