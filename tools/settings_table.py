@@ -1,7 +1,7 @@
-"""Writes docs/settings.md from the settings of node and client, so that the document cannot drift from the program.
+"""Writes docs/settings.md from the settings of node, client and page, so that the document does not drift from them.
 
-Run it after every change of `uzel.node.config` or `uzel.client.settings`. With `--check` it writes nothing and exits 1
-when the file differs.
+Run it after every change of `uzel.node.config`, `uzel.client.settings` or `uzel.faces.page_settings`. With `--check` it
+writes nothing and exits 1 when the file differs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from uzel.client.settings import ClientSettings
+from uzel.faces.page_settings import PageSettings
 from uzel.node.config import Limits, Times
 from uzel.session.keepalive import KeepaliveTimes
 from uzel.session.redial import RedialTimes
@@ -36,6 +37,13 @@ CLIENT = """\
 ## A client's
 
 Given to `Client` as `ClientSettings(…)`; `keepalive` and `redial` are groups of their own.
+
+"""
+PAGE = """\
+## The page's
+
+In the settings' file of the user who starts the core, as `uzel config set page.NAME VALUE` writes it; they count from
+its next start. `uzel config show` prints all of them.
 
 """
 
@@ -70,7 +78,8 @@ def render() -> str:
     node = [*table("[times], in seconds", Times), *table("[limits]", Limits)]
     client = [*table("ClientSettings, in seconds or bytes", ClientSettings)]
     client += [*table("keepalive, in seconds", KeepaliveTimes), *table("redial, in seconds", RedialTimes)]
-    return HEAD + NODE + "\n".join(node) + "\n" + CLIENT + "\n".join(client)
+    page = table("page, in seconds or counts", PageSettings)
+    return HEAD + "\n".join((NODE + "\n".join(node), CLIENT + "\n".join(client), PAGE + "\n".join(page)))
 
 
 def main() -> int:

@@ -120,6 +120,15 @@ class Reason(StrEnum):
     ENVELOPE_REJECTED = "envelope_rejected"
     LOGIN_TIMEOUT = "login_timeout"
 
+    # The page's door (decision 16)
+    FOREIGN_HOST = "foreign_host"
+    FOREIGN_ORIGIN = "foreign_origin"
+    UNAUTHORIZED = "unauthorized"
+    ONE_TIME_USED = "one_time_used"
+    ONLY_AT_HOME = "only_at_home"
+    RATE_LIMITED = "rate_limited"
+    REQUEST_MALFORMED = "request_malformed"
+
 
 class ExitCode(IntEnum):
     """What the process tells its caller (PRODUCT.md, "Command line")."""
@@ -298,7 +307,7 @@ class RateLimitedError(UzelError):
     """Too much at once. Wait a while, then try again."""
 
     exit_code = ExitCode.RATE_LIMITED
-    reason = "rate_limited"
+    reason = Reason.RATE_LIMITED
 
 
 class NotTrustedError(UzelError):
@@ -432,14 +441,14 @@ class NotSignedInError(UzelError):
     """This browser is not signed in. Open Uzel with uzel web on the computer on which it runs, or enter a pairing
     code."""
 
-    reason = "unauthorized"
+    reason = Reason.UNAUTHORIZED
 
 
 class OneTimeUsedError(UzelError):
     """This address was opened before, or is too old. Make a new one with uzel web. If it was not you who opened it,
     look which devices are signed in, and sign out those that are not yours."""
 
-    reason = "one_time_used"
+    reason = Reason.ONE_TIME_USED
 
 
 class NoDeviceError(UzelError):
@@ -458,6 +467,12 @@ class PictureError(UzelError):
     """That picture cannot be read. Make it smaller, or check its width and height."""
 
     reason = "picture"
+
+
+class TextError(UzelError):
+    """That text cannot be sent. Nothing was sent."""
+
+    reason = "text"
 
 
 class NoTextError(UzelError):

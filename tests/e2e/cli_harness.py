@@ -53,14 +53,19 @@ class Running:
     program: Sequence[str] = UZEL
 
     def __init__(
-        self, *arguments: object, stdout: int | None = None, group: bool = False, program: Sequence[str] | None = None
+        self,
+        *arguments: object,
+        stdout: int | None = None,
+        group: bool = False,
+        program: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.process = subprocess.Popen(
             [*(program or self.program), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE,
-            env=environment(),
+            env=environment(env),
             start_new_session=group,
         )
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()

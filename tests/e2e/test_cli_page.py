@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ NOWHERE = "127.0.0.1:1"
 
 
 @contextmanager
-def core(folder: Path, *options: object) -> Iterator[dict[str, Any]]:
+def core(folder: Path, *options: object, env: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """A running core, and what it says when it is ready."""
     assert uzel("identity", "new", "--profile", folder).returncode == 0
-    with Running("start", "--profile", folder, "--node", NOWHERE, *options) as started:
+    with Running("start", "--profile", folder, "--node", NOWHERE, *options, env=env) as started:
         yield json.loads(started.line())
 
 
@@ -37,13 +37,19 @@ def let_in(address: str) -> int:
 
 
 def test_each_address_lets_in_once_and_is_in_no_argument(tmp_path: Path) -> None:
-    with core(tmp_path / "a", "--web", "--web-port", "0") as ready:
+    mine = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert uzel("config", "set", "page.devices", "1", env=mine).returncode == 0
+    with core(tmp_path / "a", "--web", "--web-port", "0", env=mine) as ready:
         shown = uzel("web", "--profile", tmp_path / "a")
         assert (shown.returncode, shown.stderr, shown.stdout.count("\n")) == (0, "", 1)
         for address in (ready["page"], shown.stdout):
             token = address.strip().partition("#")[2].encode()
             assert not any(token in arguments for arguments in all_arguments())
             assert [let_in(address), let_in(address)] == [200, 401]
+        with httpx.Client(transport=httpx.HTTPTransport(uds=ready["socket"])) as owner:
+            assert len(owner.get("http://core/v1/devices").json()["devices"]) == 1  # as was set
+        told = uzel("status", "--profile", tmp_path / "a").stdout
+        assert told.splitlines()[-2:] == ["refusals at the page since the start", "  one_time_used  2"]
 
 
 def test_without_a_page_it_is_said(tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""The README's way to a second person, line by line: a node each, linked by `--peer`, chosen in the page; an invite."""
+"""The README's way to a second person, line by line: a node each, linked by `--peer`, chosen in the page; an invite.
+
+Each of the two has a host of their own, in a network namespace, whose loopback is no other's. Their interfaces are
+asked through the Unix sockets, which lie in folders that all hosts share.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,31 @@ from typing import Any
 
 import httpx
 
-from e2e.cli_harness import DEADLINE, Running
-from e2e.test_run import LOOK, asked, running
+from e2e.cli_harness import DEADLINE, UZEL, Running
+from e2e.netns import Host, Network
+from e2e.test_run import LOOK, asked
+from uzel.store.admin_socket import API_SOCKET
+
+YOU, THEY = "198.51.100.1", "203.0.113.2"
 
 
 @contextmanager
-def node(folder: Path, host: str, *options: str) -> Iterator[str]:
+def node(host: Host, folder: Path, *options: str) -> Iterator[str]:
     """Its address and key, as one gives them to others."""
-    with Running("node", "run", "--listen", f"{host}:0", "--state", folder, *options) as started:
+    flags = ("--listen", "0.0.0.0:8935", "--state", folder, *options)
+    with Running("node", "run", *flags, program=host.namespace.command(*UZEL)) as started:
         said = json.loads(started.line())
-        yield f"{said['control'][0]},{said['fingerprint']}"
+        yield f"{host.ipv4}:8935,{said['fingerprint']}"
+
+
+@contextmanager
+def messenger(host: Host, folder: Path) -> Iterator[httpx.Client]:
+    """`make run` there, once its page is served."""
+    with Running("run", "--folder", folder, program=host.namespace.command(*UZEL)) as run:
+        assert run.line().startswith("http://127.0.0.1:8940/#")  # the usual port, on both
+        transport = httpx.HTTPTransport(uds=str(folder / "profile" / API_SOCKET))
+        with httpx.Client(transport=transport, base_url="http://core") as asking:
+            yield asking
 
 
 def choose(browser: httpx.Client, address: str) -> None:
@@ -48,10 +67,12 @@ def texts(browser: httpx.Client, chat: int) -> list[tuple[str, str]]:
 
 def test_two_people_on_two_nodes(tmp_path: Path) -> None:
     with ExitStack() as held:
-        ours = held.enter_context(node(tmp_path / "node", "127.0.0.2"))
-        theirs = held.enter_context(node(tmp_path / "theirs", "127.0.0.3", "--peer", ours.partition(",")[0]))
-        _, alice = held.enter_context(running(tmp_path / "alice"))
-        _, bob = held.enter_context(running(tmp_path / "bob"))
+        network = held.enter_context(Network(tmp_path))
+        you, they = network.host("you", YOU), network.host("they", THEY)
+        ours = held.enter_context(node(you, tmp_path / "node"))
+        theirs = held.enter_context(node(they, tmp_path / "theirs", "--peer", f"{YOU}:8935"))
+        alice = held.enter_context(messenger(you, tmp_path / "a"))
+        bob = held.enter_context(messenger(they, tmp_path / "b"))
         choose(alice, ours)
         choose(bob, theirs.partition(",")[0])
         alice.patch("/v1/profile", json={"name": "Alice"})

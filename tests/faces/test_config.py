@@ -19,6 +19,8 @@ FILLED: dict[str, Value] = {
     "nodes": ["[::1]:8935", "n.example:1"],
     "roaming": True,
     "api_port": 0,
+    "page.devices": 4,
+    "page.idle": 60.0,
 }
 
 
@@ -47,6 +49,14 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         ("nodes = ['a b']", "nodes: That is not"),
         ("nodes = [[1]]", "another kind"),
         ("[nodes]\na = 1", "another kind"),
+        ("page = 1", "page: it has another kind"),
+        ("page.devices = 0", "page.devices: it lies between 1 and 1000"),
+        ("[page]\ndevices = 1.5", "a whole number"),
+        ("page.devices = true", "another kind"),
+        ("page.devices = 'x'", "another kind"),
+        ("page.idle = nan", "it lies between"),
+        ("page.device = 1", "did you mean page.devices"),
+        ("page.devices.more = 1", "another kind"),
         ("= 1", "config.toml"),
         ("profile = '\xff'", "config.toml"),
         ("a = " + "[" * 5000, "config.toml"),

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uzel.errors import ConfigError
+from uzel.faces.cli.config_file import page_settings
+from uzel.faces.page_settings import PageSettings
 
 if TYPE_CHECKING:  # help must not load cryptography
     from uzel.core.messenger import Messenger
@@ -20,9 +22,10 @@ if TYPE_CHECKING:  # help must not load cryptography
 @dataclass(frozen=True, slots=True)
 class PagePlan:
     """Where the page is to be served. `port`: of the loopback; None is the usual one, or the next that is free.
-    `share`: where other devices get it.
+    `share`: where other devices get it. `settings`: its times and bounds.
     """
 
+    settings: PageSettings
     port: int | None = None
     share: Share | None = None
 
@@ -38,13 +41,13 @@ class PagePlan:
         if share is None:
             if certificate is not None or key is not None:
                 raise ConfigError("--cert and --cert-key are for other devices: add --share HOST:PORT")
-            return cls(port)
+            return cls(page_settings(), port)
         from uzel.faces.web.server import PORT  # noqa: PLC0415 - help must not load them
         from uzel.faces.web.share import Share, refuse_without_certificate  # noqa: PLC0415
 
         if certificate is None or key is None:
             refuse_without_certificate(port or PORT)
-        return cls(port, Share.read(share, certificate, key))
+        return cls(page_settings(), port, Share.read(share, certificate, key))
 
 
 class CorePage:
@@ -54,7 +57,7 @@ class CorePage:
         from uzel.faces.api import make_app, time  # noqa: PLC0415 - help must not load them
         from uzel.faces.web import PageServer, Sessions  # noqa: PLC0415
 
-        self.sessions = Sessions(messenger)
+        self.sessions = Sessions(messenger, plan.settings)
         self._api = make_app(messenger, stop=stop, page=self.sessions, guarded=False)
         self._server = PageServer(self.sessions, self._api, time, port=plan.port, share=plan.share)
 

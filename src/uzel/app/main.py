@@ -160,7 +160,8 @@ def _from_file(command: Any, arguments: list[str]) -> dict[str, Any]:
     """What the settings' file says, for each command and option that it is about. Raises `ConfigError`."""
     if not arguments or arguments[0] in {"config", "completion"} or "--help" in arguments or COMPLETE in os.environ:
         return {}  # they work, and help, while the file is wrong
-    values = {SETTINGS[name].option: value for name, value in load(config_path()).items()}
+    given = ((SETTINGS[name].option, value) for name, value in load(config_path()).items())
+    values = {option: value for option, value in given if option is not None}
     return _defaults(command, values) if values else {}
 
 

@@ -30,6 +30,7 @@ from uzel.app.demo_process import DemoFailedError, Line, child, next_line, send_
 from uzel.core.own_nodes import NODES, remembered_roaming
 from uzel.errors import ExitCode, InvalidNameError
 from uzel.faces.cli.browser import LOOK_EVERY, PATIENCE, leading_file
+from uzel.faces.cli.config_file import page_settings
 from uzel.faces.cli.output import put, say
 from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import run_until_signal, stop_on_signals
@@ -84,7 +85,7 @@ async def _run(home: Path, profile: Profile, *, browser: bool) -> None:
         nodes, is_new = _nodes(profile, reference, _before(home))
         write_atomically(home / NODE_FILE, f"{reference.address}\n".encode())
         roaming = remembered_roaming(profile)
-        async with running_core(profile, nodes, roaming=roaming, plan=PagePlan()) as core:
+        async with running_core(profile, nodes, roaming=roaming, plan=PagePlan(page_settings())) as core:
             if is_new:
                 await _know_echo(core, ContactLink.parse(str(echo.said["link"])))
             await _while_all_live(core, [node, echo], _show(home, core, browser=browser))

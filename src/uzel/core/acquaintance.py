@@ -234,7 +234,7 @@ class Acquaintance:
                     uin, request.fingerprint, request.id, request.text, None, request.first_at, now
                 )
                 if record is not None:
-                    tables.journal.append(works.TEXT, works.as_news(record), now)
+                    works.tell_text(tables, record, now)
 
         contact = await self._ledger.change_contact(uin, change, "accepted")
         assert contact is not None

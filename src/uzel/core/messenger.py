@@ -352,7 +352,7 @@ class Messenger:
         while not self._closed:
             upcoming = self.ledger.upcoming()
             try:
-                entries, missed = await self.ledger.writer.run(partial(_since, after=after))
+                entries, missed = await self.ledger.writer.run(partial(works.since, after=after, limit=PAGE))
             except ClientClosedError:
                 return
             if missed:
@@ -474,7 +474,3 @@ def check_text(text: str) -> None:
     """Raises `TextTooLongError`, `UnicodeEncodeError` for what cannot be one text."""
     if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
         raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")
-
-
-def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:
-    return tables.journal.since(after, PAGE)

@@ -8,6 +8,7 @@ since 1970, UTC. Counterparts: `conversation.Delivery`, whose effects these carr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from uzel.core.carriers import BASE_CODE
@@ -15,7 +16,7 @@ from uzel.core.conversation import Arrived, Outgoing, Settle, Take
 from uzel.core.preferences import PREFERENCES
 from uzel.errors import NotAContactError
 from uzel.names import Fingerprint, NodeReference, Uin
-from uzel.store.records import TextRecord, TextState
+from uzel.store.records import JournalEntry, TextRecord, TextState
 from uzel.store.tables import Tables
 
 FINISHED = frozenset({TextState.DELIVERED, TextState.FAILED, TextState.CANCELLED})
@@ -30,6 +31,8 @@ Work = Callable[[Tables], Done]
 """Something to be done to the tables, whole or not at all."""
 JOURNAL = 10_000
 """Entries of the journal that are kept: a face that was away for longer asks for everything anew."""
+CONTENT = "text"
+"""What a text says, where it is told."""
 TEXT, STATE, REMOVED = "text", "state", "removed"
 """Kinds of news about texts: one that came or was queued, another state of one, one that is gone."""
 
@@ -50,6 +53,27 @@ def as_news(record: TextRecord) -> dict[str, object]:
         "changed_at": record.changed_at,
         "unread": record.unread,
     }
+
+
+def tell_text(tables: Tables, record: TextRecord, now: int) -> None:
+    """Say in the journal that there is this text. What it says is not written there: a text that is deleted is gone."""
+    news = {name: value for name, value in as_news(record).items() if name != CONTENT}
+    tables.journal.append(TEXT, news, now)
+
+
+def since(tables: Tables, after: int, limit: int) -> tuple[list[JournalEntry], bool]:
+    """As `Journal.since`, with what the texts say; of one that is gone it is told that it is."""
+    entries, missed = tables.journal.since(after, limit)
+    return [_with_content(tables, entry) for entry in entries], missed
+
+
+def _with_content(tables: Tables, entry: JournalEntry) -> JournalEntry:
+    if entry.kind != TEXT:
+        return entry
+    record = tables.texts.get(entry.data["number"])
+    if record is None:
+        return replace(entry, kind=REMOVED, data={name: entry.data[name] for name in ("number", "chat")})
+    return replace(entry, data={**as_news(record), **entry.data, CONTENT: record.text})
 
 
 def tell_state(tables: Tables, number: int, now: int) -> None:
@@ -88,7 +112,7 @@ def queue(tables: Tables, chat: Uin, text_id: bytes, text: str, reply: bytes | N
     """
     _demand_contact(tables, chat)
     record = tables.texts.queue(chat, text_id, text, reply, now, now)
-    tables.journal.append(TEXT, as_news(record), now)
+    tell_text(tables, record, now)
     return record
 
 
@@ -168,7 +192,7 @@ def retry(tables: Tables, number: int, now: int) -> TextRecord | None:
     if record is not None:
         _demand_contact(tables, record.chat)
         tables.journal.append(REMOVED, {"number": number, "chat": int(record.chat)}, now)
-        tables.journal.append(TEXT, as_news(record), now)
+        tell_text(tables, record, now)
     return record
 
 
@@ -197,7 +221,7 @@ def keep(
             else tables.texts.receive(chat, fingerprint, text.id, text.text, text.reply, text.at or now, now)
         )
         if record is not None:
-            tables.journal.append(TEXT, as_news(record), now)
+            tell_text(tables, record, now)
             kept.append(record)
     return kept
 

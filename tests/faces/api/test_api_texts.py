@@ -10,6 +10,7 @@ from pathlib import Path
 from client.client_world import ALICE, BOB, DEADLINE
 from core.core_world import run, until_async
 from faces.api.api_world import faced, good, problem
+from uzel.core import works
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 KEYS = [
@@ -55,9 +56,9 @@ def test_a_text_is_sent_waited_for_and_found_at_the_other_end(tmp_path: Path) ->
 
 def test_a_text_that_waits_is_taken_back_tried_again_and_deleted(tmp_path: Path) -> None:
     async def story() -> None:
-        async with faced(tmp_path) as (_, (_, bob), (a, _)):
+        async with faced(tmp_path) as (_, (alice, bob), (a, _)):
             await bob.stop()
-            text = {"to": int(bob.uin), "text": "later"}
+            text = {"to": int(bob.uin), "text": "not now, later"}
             number = good(await a.post("/texts", json=text), 201)["number"]
             assert good(await a.get(f"/texts/{number}/wait", params={"timeout": 0}))["state"] == "queued"
             problem(await a.post(f"/texts/{number}/retry"), 409, "text_state")
@@ -66,6 +67,12 @@ def test_a_text_that_waits_is_taken_back_tried_again_and_deleted(tmp_path: Path)
             again = good(await a.post(f"/texts/{number}/retry"), 201)
             assert (again["number"] > number, again["state"]) == (True, "queued")
             good(await a.delete(f"/texts/{again['number']}"), 204)
+            kept, told = await alice.messenger.ledger.writer.run(
+                lambda tables: (str(tables.journal.since(0, 100)[0]), works.since(tables, 0, 100)[0])
+            )
+            assert "not now, later" not in kept  # what is deleted is gone
+            assert "text" not in {entry.kind for entry in told}
+            assert {"number": number, "chat": int(bob.uin)} in [entry.data for entry in told if entry.kind == "removed"]
             for method, path in (
                 ("DELETE", ""), ("GET", ""), ("GET", "/around"), ("GET", "/wait"), ("POST", "/cancel"),
                 ("POST", "/retry"), ("POST", "/handled"),

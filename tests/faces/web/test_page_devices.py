@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from uzel.faces.page_settings import PageSettings
 from uzel.faces.web.devices import MOST_NAME, Devices, Shown, clean
-from uzel.faces.web.settings import PageSettings
 
 SETTINGS = PageSettings(idle=100, lifetime=1000, devices=2, note_seen=10)
 SHOWN = Shown("0011223344556677", "token", "secret")

@@ -57,6 +57,7 @@ def test_who_does_not_finish_a_first_request_is_sent_away(tmp_path: Path, begun:
         async with paged(tmp_path, SOON) as page, connected(page.port) as [(reader, writer)]:
             writer.write(begun)
             assert await ended(reader) == b""
+            assert page.sessions.refused() == {"silence": 1}
 
     run(story)
 
@@ -80,6 +81,17 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(tmp_path: Path) -> Non
             port = int(page.sessions.shared.rstrip("/").rpartition(":")[2])
             async with connected(port) as [(reader, _)]:
                 assert await ended(reader) == b""
+            assert page.sessions.refused() == {"handshake_timeout": 1}
+
+    run(story)
+
+
+def test_what_is_no_http_is_refused_by_name(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with paged(tmp_path) as page, connected(page.port) as [(reader, writer)]:
+            writer.write(b"\x16\x03\x01 is how TLS begins\r\n\r\n")
+            assert (await ended(reader)).startswith(b"HTTP/1.1 400")
+            assert page.sessions.refused() == {"request_malformed": 1}
 
     run(story)
 
@@ -96,7 +108,8 @@ def test_of_too_many_connections_the_oldest_that_is_quiet_goes(tmp_path: Path) -
                 for each in others:
                     await answered(each, page.port)
                 async with page.signed_in() as browser:
-                    good(await browser.get("/v1/status"))
+                    refusals = good(await browser.get("/v1/status"))["refusals"]
+            assert set(refusals) == {"connections_address_full", "connections_full"}
 
     run(story)
 
@@ -109,6 +122,7 @@ def test_while_all_are_busy_a_newcomer_is_refused(tmp_path: Path) -> None:
             await until_taken(page.port)
             async with connected(page.port) as [(reader, _)]:
                 assert await ended(reader) == b""
+            assert page.sessions.refused() == {"connections_address_full": 1}
             for streams in busy:
                 streams[1].write(b"x")
                 assert (await streams[0].readline()).startswith(b"HTTP/1.1 ")

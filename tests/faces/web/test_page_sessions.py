@@ -68,7 +68,7 @@ def test_who_guesses_waits_and_the_owner_is_not_locked_out(tmp_path: Path) -> No
             problem(answer, 429, "rate_limited")
             assert int(answer.headers["retry-after"]) >= 1
             async with page.signed_in() as owner:
-                good(await owner.get("/v1/status"))
+                assert good(await owner.get("/v1/status"))["refusals"] == {"rate_limited": 1, "unauthorized": 1}
 
     run(story)
 
@@ -92,6 +92,7 @@ def test_a_device_is_paired_named_and_signed_out_at_once(tmp_path: Path) -> None
                     async for _ in lines:
                         pass
                 problem(await telephone.get("/v1/status"), 401, "unauthorized")
+                assert page.sessions.refused() == {"only_at_home": 2, "unauthorized": 1}
                 problem(await browser.delete(f"/v1/devices/{mine['id']}"), 404, "no_device")
             async with page.browser() as late:
                 problem(await late.post("/session", json={"code": pairing["code"]}), 401, "unauthorized")

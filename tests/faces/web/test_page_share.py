@@ -88,6 +88,7 @@ def test_a_device_elsewhere_is_paired_over_https(tmp_path: Path) -> None:
             handshakes_may_fail()
             with pytest.raises(httpx.HTTPError):
                 await browser.get(f"http://127.0.0.1:{port}/")
+            assert page.sessions.refused() == {"foreign_host": 4, "foreign_origin": 1, "tls_failed": 1}
 
     run(story)
 
@@ -103,6 +104,7 @@ def test_nothing_older_than_tls_1_3_is_spoken(tmp_path: Path) -> None:
             async with httpx.AsyncClient(verify=old) as client:
                 with pytest.raises(httpx.ConnectError):
                     await client.get(page.sessions.shared)
+            assert page.sessions.refused() == {"tls_version": 1}
 
     run(story)
 

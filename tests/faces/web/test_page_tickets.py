@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uzel.faces.web.settings import PageSettings
+from uzel.faces.page_settings import PageSettings
 from uzel.faces.web.tickets import Tickets, Verdict
 
 SETTINGS = PageSettings()

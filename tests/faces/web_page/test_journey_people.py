@@ -7,9 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from e2e.cli_harness import RunningNode, uzel
+from e2e.netns import until
 from faces.web_page.town import Person, Town, Window
 
 pytestmark = pytest.mark.timeout(300)
@@ -38,8 +39,14 @@ def first_run(town: Town, person: Person, node: str, backup: Path) -> tuple[Wind
     return window, code
 
 
-def press(page: Page, name: str) -> None:
+def press(page: Page | Locator, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
+
+
+def do(window: Window, text: str, what: str) -> None:
+    """Something that the menu of the last text with these words offers."""
+    window.page.locator(".row-of-log", has_text=text).last.locator(".more").click()
+    window.page.get_by_role("menuitem", name=what).click()
 
 
 def write(window: Window, text: str) -> None:
@@ -107,6 +114,11 @@ def test_two_people_meet_verify_talk_part_and_come_back(town: Town, tmp_path: Pa
     waiting = alices.page.locator(".row-of-log:last-child .msg.mine")
     expect(waiting.locator(".glyph")).to_have_attribute("title", re.compile("Waits|On its way"))
     assert "delivered" not in str(waiting.get_attribute("class"))
+    write(alices, "Never mind")
+    do(alices, "Never mind", "Take it back")
+    sees(alices, "Never mind", "mine.cancelled")
+    do(alices, "Never mind", "Delete here")
+    press(alices.page.locator("dialog"), "Delete")
     bob.start()
     sees(alices, "While you are away", "mine.delivered")
     bobs = town.window(bob)
@@ -122,6 +134,8 @@ def test_two_people_meet_verify_talk_part_and_come_back(town: Town, tmp_path: Pa
         expect(alices.page.locator(".lost-bar")).to_be_hidden()
         sees(alices, "Written without a node", "mine.delivered")
         sees(bobs, "Written without a node")
+        for window in (alices, bobs):
+            expect(window.page.locator(".text", has_text="Never mind")).to_have_count(0)
 
         alices.go("/search?q=tea")
         alices.page.locator(".hit").first.click()
@@ -159,6 +173,7 @@ def test_a_back_up_from_the_settings_holds_contacts_and_texts(
         shown = town.window(back, address=back.page_address)
         shown.page.locator(f".chat-item[href='#/chat/{bob.uin}']").click()
         sees(shown, "Keep this", "mine.delivered")
+        expect(shown.page.locator(".head .trust.good")).to_be_visible()  # whom she knew she knows
         write(shown, "I am back")
         sees(shown, "I am back", "mine.delivered")
         shown.close()
@@ -194,4 +209,17 @@ def test_strangers_are_refused_blocked_and_let_in(town: Town) -> None:
     write(window, "Welcome")
     sees(window, "Welcome", "mine.delivered")
     assert [chat["uin"] for chat in alice.ask("GET", "/chats")["chats"]] == [dave.uin]
+
+    window.go(f"/contact/{dave.uin}")
+    press(page.locator(".page"), "Block")
+    press(page.locator("dialog"), "Block")
+    expect(page.locator(".page").get_by_role("button", name="Unblock")).to_be_visible()
+    assert dave.core is not None
+    log, before = dave.core.talk, len(dave.core.talk)
+    number = dave.ask("POST", "/texts", {"to": alice.uin, "text": "Still there?"})["number"]
+    until("the call was refused", lambda: any("call_failed" in line for line in log[before:]))
+    assert dave.ask("GET", f"/texts/{number}")["state"] == "queued"
+    press(page.locator(".page"), "Unblock")
+    window.go(f"/chat/{dave.uin}")
+    sees(window, "Still there?")
     window.close()

@@ -138,6 +138,29 @@ def test_a_chat_or_contact_that_is_gone_elsewhere_leaves_a_window_that_works(
     beside.close()
 
 
+def test_a_text_that_is_deleted_elsewhere_is_gone_from_every_window(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    bob.says(alice, "This one stays")
+    bob.says(alice, "Quicksilver, soon gone")
+    number = alice.ask("GET", f"/chats/{bob.uin}/texts")["texts"][-1]["number"]
+    window, beside = old_town.window(alice), old_town.window(alice)
+    window.go(f"/chat/{bob.uin}")
+    beside.go("/search?q=quicksilver")
+    beside.shows(".hit mark")
+    last = window.page.locator(f".row-of-log[data-number='{number}']")
+    last.locator(".more").click()
+    window.page.get_by_role("menuitem", name="Reply").click()
+    expect(window.page.locator(".reply")).to_contain_text("Quicksilver")
+    alice.ask("DELETE", f"/texts/{number}")
+    expect(last).to_have_count(0)
+    for each in (window, beside):
+        expect(each.page.locator(f".chat-item[href='#/chat/{bob.uin}']")).to_contain_text("This one stays")
+        expect(each.page.locator("body")).not_to_contain_text("Quicksilver")
+        each.close()
+
+
 def test_who_waits_to_be_let_in_is_told_until_they_are(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
     alice, _, _ = neighbours
     host, guest = old_town.person("Hugo", *alice.nodes), old_town.person("Gast", *alice.nodes)
@@ -179,8 +202,10 @@ def test_a_code_is_read_from_an_image_and_a_file_becomes_text(
     window.close()
 
 
-def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person, int], old_town: Town) -> None:
-    alice, _, _ = neighbours
+def test_the_language_and_the_theme_change_live_and_leave_the_focus_where_it_is(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
     window = old_town.window(alice)
     window.shows(".chat-item")
     window.go("/settings")
@@ -193,10 +218,23 @@ def test_the_language_and_the_theme_change_live(neighbours: tuple[Person, Person
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator(".main h1")).to_have_text("Настройки")
+    page.get_by_label("Оформление").focus()
     alice.ask("PUT", "/preferences", {"theme": "light"})  # as another device would
     expect(page.locator(".main h1")).to_have_text("Settings")
     expect(page.get_by_label("Theme")).to_have_value("light")
+    expect(page.get_by_label("Theme")).to_be_focused()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
     alice.ask("PUT", "/preferences", {})
     expect(page.get_by_label("Theme")).to_have_value("auto")
+    expect(page.get_by_label("Theme")).to_be_focused()
+    window.go(f"/chat/{bob.uin}")
+    field = page.locator("textarea.composer-input")
+    field.press_sequentially("half a thought")
+    alice.ask("PUT", "/preferences", {"language": "ru"})
+    expect(page.locator("html")).to_have_attribute("lang", "ru")
+    expect(field).to_have_value("half a thought")
+    expect(field).to_be_focused()
+    alice.ask("PUT", "/preferences", {})
+    field.fill("")
+    expect(page.locator(".chat-item em")).to_have_count(0)  # no draft is left
     window.close()

@@ -6,7 +6,7 @@ Counterpart: `app`, which puts them there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, cast
 
@@ -50,6 +50,9 @@ class Page(Protocol):
 
     def new_code(self) -> PageTicket:
         """A code that pairs one device."""
+
+    def refused(self) -> Mapping[str, int]:
+        """How many were not let in since the start, by reason."""
 
     def devices(self) -> Sequence[PageDevice]:
         """Everyone who is let in, the oldest first."""

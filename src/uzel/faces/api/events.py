@@ -21,6 +21,7 @@ from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
+from uzel.core import works
 from uzel.core.messenger import Messenger
 from uzel.core.talk import TalkState
 from uzel.errors import ClientClosedError, RateLimitedError, RequestRefusedError
@@ -28,8 +29,6 @@ from uzel.faces.api.context import Context, ContextOf
 from uzel.faces.api.kinds import MOST_NUMBER, After, time_or_none
 from uzel.faces.api.shown import event_of
 from uzel.names import Uin
-from uzel.store.records import JournalEntry
-from uzel.store.tables import Tables
 
 PAGE = 32
 """Entries that are held for one reader: a long text each, that is 16 MiB at most."""
@@ -109,7 +108,7 @@ async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
     yield event("ready", {"event": after}, after)
     while not context.over.is_set():
         upcoming = messenger.ledger.upcoming()
-        entries, missed = await messenger.ledger.writer.run(partial(_since, after=after))
+        entries, missed = await messenger.ledger.writer.run(partial(works.since, after=after, limit=PAGE))
         if missed:
             last = await messenger.ledger.writer.run(lambda tables: tables.journal.last())
             after = entries[0].number - 1 if entries else last
@@ -140,10 +139,6 @@ def _conversations(was: dict[Uin, TalkState], now: dict[Uin, TalkState]) -> list
 def _conversation(peer: Uin, talk: TalkState) -> str:
     said = {"connected": talk.key_agreement is not None, "key_agreement": talk.key_agreement, "gate": talk.gate}
     return event("conversation", {"uin": int(peer), **said})
-
-
-def _since(tables: Tables, after: int) -> tuple[list[JournalEntry], bool]:
-    return tables.journal.since(after, PAGE)
 
 
 async def _presence(messenger: Messenger) -> str:

@@ -22,7 +22,7 @@ _TXT = {"description": "The same for a terminal.", "content": {"text/plain": {"s
 
 
 @router.get("/status")
-async def status(core: Core) -> StatusShown:
+async def status(context: ContextOf, core: Core) -> StatusShown:
     """How the core is."""
     last = await core.ledger.writer.run(lambda tables: tables.journal.last())
     now = await core.status()
@@ -39,6 +39,7 @@ async def status(core: Core) -> StatusShown:
         last_event=last,
         key_agreement=now.key_agreement,
         retry_at=time_or_none(now.retry_at),
+        refusals={} if context.page is None else dict(context.page.refused()),
     )
 
 

@@ -32,7 +32,8 @@ class Shown(BaseModel):
 
 class StatusShown(Shown):
     """How the core is. `reason` says why it is offline, `retry_at` when the next attempt comes; `key_agreement` is that
-    of the connection to the node; `last_event` is where to follow the events from.
+    of the connection to the node; `last_event` is where to follow the events from; `refusals` counts who was not let in
+    to the page since the core began, by reason.
     """
 
     version: str
@@ -47,6 +48,7 @@ class StatusShown(Shown):
     last_event: Count
     key_agreement: str | None
     retry_at: Time | None
+    refusals: dict[str, Count]
 
 
 class MeShown(Shown):

@@ -26,7 +26,7 @@ NameArgument = Annotated[
     str,
     typer.Argument(
         metavar="SETTING",
-        help="profile, passphrase_file, nodes, roaming or api_port.",
+        help="profile, passphrase_file, nodes, roaming, api_port, or a bound of the page's: page.NAME.",
         autocompletion=lambda: list(SETTINGS),
         show_default=False,
     ),
@@ -79,6 +79,7 @@ def set_(
     uzel config set profile ~/alice
     uzel config set nodes node.example:8935 other.example:8935
     uzel config set roaming true
+    uzel config set page.devices 4
 
     Choose a setting. Comments in the file are not kept.
     """

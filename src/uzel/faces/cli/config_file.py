@@ -2,30 +2,38 @@
 
 One TOML file in the user's configuration folder. It never holds a secret: a passphrase is named by its file. What
 belongs to a profile (its nodes once named, strangers, how long chats are kept) stays in the profile. Counterparts:
-`config`, which shows and changes it; `uzel.app.main`, which lets it count.
+`config`, which shows and changes it; `uzel.app.main`, which lets it count; `uzel.faces.page_settings`, what is in the
+table `page`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from uzel.errors import ConfigError, UzelError
+from uzel.faces.page_settings import PageSettings
 from uzel.names import NodeReference
 
 MOST_FILE = 64 * 1024
 """Bytes that are read of the file."""
-Value = str | int | bool | list[str]
+PAGE = "page"
+"""The table of the page's bounds."""
+Value = str | float | bool | list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`option` is the parameter of the commands that it stands for, `variable` the environment's name for it."""
+    """`option` is the parameter of the commands that it stands for, `variable` the environment's name for it; bounds of
+    the page have neither.
+    """
 
     name: str
-    option: str
+    option: str | None
     variable: str | None
     default: str
     help: str
@@ -66,6 +74,23 @@ def _port(words: list[str]) -> int:
     return int(word)
 
 
+def _of_page(bound: dataclasses.Field[Any]) -> Setting:
+    """A bound of the page's, as a setting."""
+    whole = isinstance(bound.default, int)
+    least, most = bound.metadata["range"]
+
+    def read(words: list[str]) -> float:
+        try:
+            value = int(_one(words)) if whole else float(_one(words))
+        except ValueError:
+            raise ConfigError("it is a whole number" if whole else "it is a number") from None
+        if not least <= value <= most:
+            raise ConfigError(f"it lies between {least:g} and {most:g}")
+        return value
+
+    return Setting(f"{PAGE}.{bound.name}", None, None, f"{bound.default:g}", "a bound of the page's", read)
+
+
 SETTINGS = {
     setting.name: setting
     for setting in (
@@ -74,6 +99,7 @@ SETTINGS = {
         Setting("nodes", "node", "UZEL_NODE", "what the profile remembers", "your nodes, in this order", _nodes),
         Setting("roaming", "roaming", None, "false", "use other nodes when none of yours answers", _switch),
         Setting("api_port", "api_port", None, "none", "the port of uzel start's local interface", _port),
+        *(_of_page(bound) for bound in dataclasses.fields(PageSettings)),
     )
 }
 """Everything that can be set, by name."""
@@ -115,7 +141,19 @@ def load(path: Path) -> dict[str, Value]:
         values = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # both what is no TOML and what is no UTF-8
         raise ConfigError(f"{path}: {error}") from None
+    page = values.pop(PAGE, {})
+    if not isinstance(page, dict):
+        raise ConfigError(f"{path}: {PAGE}: it has another kind of value")
+    values |= {f"{PAGE}.{name}": value for name, value in page.items()}
     return {name: _checked(path, name, value) for name, value in values.items()}
+
+
+def page_settings() -> PageSettings:
+    """The page's bounds, as the file says. Raises `ConfigError`."""
+    table = f"{PAGE}."
+    chosen = {name: value for name, value in load(config_path()).items() if name.startswith(table)}
+    bounds: dict[str, Any] = {name.removeprefix(table): value for name, value in chosen.items()}
+    return PageSettings(**bounds)
 
 
 def _checked(path: Path, name: str, value: object) -> Value:
@@ -133,6 +171,8 @@ def _words(setting: Setting, value: object) -> list[str]:
             return [str(value).lower()]
         case bool():
             pass
+        case int() | float() if setting.name.startswith(PAGE):
+            return [str(value)]
         case int() if setting.read is _port:
             return [str(value)]
         case str() if setting.read in {_path, _nodes}:

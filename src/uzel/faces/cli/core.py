@@ -14,7 +14,7 @@ from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.passphrases import PassphraseFileOption
 from uzel.faces.cli.profiles import peek_profile
 from uzel.faces.cli.running import stop_on_signals
-from uzel.faces.cli.table import facts
+from uzel.faces.cli.table import counts, facts
 from uzel.local.core_socket import core_runs
 
 Values = dict[str, Any]
@@ -115,7 +115,7 @@ def _status_lines(said: Values) -> list[str]:
     where = f"online at {said['node']}" if said["online"] else f"offline: {said['reason'] or 'logging in'}"
     if said["contested"]:
         where += "; another program is using this number"
-    return facts(
+    lines = facts(
         [
             ("UIN", str(said["uin"])),
             ("connection", where),
@@ -124,3 +124,6 @@ def _status_lines(said: Values) -> list[str]:
             ("version", said["version"]),
         ]
     )
+    if said["refusals"]:
+        lines += ["", *counts("refusals at the page since the start", said["refusals"])]
+    return lines

@@ -13,7 +13,7 @@ import typer
 
 from uzel.faces.cli.options import JsonOption
 from uzel.faces.cli.output import json_line, put
-from uzel.faces.cli.table import duration, facts, size, table
+from uzel.faces.cli.table import counts, duration, facts, size, table
 
 Values = dict[str, Any]
 StateOption = Annotated[
@@ -75,8 +75,8 @@ def status_lines(said: Values) -> list[str]:
     lines += ["", *_links(said["links"])]
     if said["dialling"]:
         lines += ["", *_dialling(said["dialling"])]
-    for title, counts in (("searches", said["searches"]), ("refusals since the start", said["refusals"])):
-        lines += ["", *_counts(title, counts)]
+    for title, numbers in (("searches", said["searches"]), ("refusals since the start", said["refusals"])):
+        lines += ["", *counts(title, numbers)]
     return lines
 
 
@@ -137,11 +137,6 @@ def _dialling(dials: list[Values]) -> list[str]:
         for dial in dials
     ]
     return table(["dialling", "next try", "last error"], rows)
-
-
-def _counts(title: str, counts: Values) -> list[str]:
-    shown = [(name, str(count)) for name, count in counts.items()]
-    return [title, *facts(shown, indent="  ")] if shown else [f"no {title}"]
 
 
 def _or_nothing(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from uzel.errors import QueuedError, UzelError
+from uzel.errors import QueuedError, TextError, UzelError
 from uzel.faces.cli.options import (
     JsonOption,
     NodeOption,
@@ -35,12 +35,6 @@ class WaitFor(StrEnum):
     """What `uzel send` waits for."""
 
     DELIVERED = "delivered"
-
-
-class TextError(UzelError):
-    """That text cannot be sent. Nothing was sent."""
-
-    reason = "text"
 
 
 def send(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from uzel.faces.cli.output import printable
 
@@ -28,6 +28,12 @@ def facts(pairs: Sequence[tuple[str, str]], *, indent: str = "") -> list[str]:
     cells = [(_cell(name), _cell(value)) for name, value in pairs]
     width = max(len(name) for name, _ in cells)
     return [f"{indent}{name:<{width}}  {value}".rstrip() for name, value in cells]
+
+
+def counts(title: str, numbers: Mapping[str, int]) -> list[str]:
+    """A title, and below it how often what was; or that there was nothing of it."""
+    shown = [(name, str(count)) for name, count in numbers.items()]
+    return [title, *facts(shown, indent="  ")] if shown else [f"no {title}"]
 
 
 def size(count: int) -> str:

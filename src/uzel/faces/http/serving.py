@@ -10,12 +10,14 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from uzel.errors import ConfigError
 from uzel.faces.http.door import Door, DoorBounds, Visit
+from uzel.faces.http.refusals import Refused
 
 LOOPBACK = "127.0.0.1"
 GOODBYE = 2
@@ -26,17 +28,24 @@ QUIET = 75
 """Seconds that a connection without a request is kept."""
 
 
+@dataclass(frozen=True, slots=True)
+class DoorPlan:
+    """How strangers are let in: within which bounds, over TLS or not, and who is told of those who are not."""
+
+    bounds: DoorBounds
+    refused: Refused
+    tls: ssl.SSLContext | None = None
+
+
 class Served:
     """One application on one socket. `start`, then `stop`, on the same loop.
 
-    Without `bounds` whoever connects is trusted not to hold connections, and there is no TLS.
+    Without `door` whoever connects is trusted not to hold connections, and there is no TLS.
     """
 
-    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, bounds: DoorBounds | None = None) -> None:
-        assert tls is None or bounds is not None
+    def __init__(self, app: ASGIApp, door: DoorPlan | None = None) -> None:
         self._server = _Server(
-            bounds,
-            tls,
+            door,
             uvicorn.Config(
                 app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
                 log_level="critical", proxy_headers=False,
@@ -65,10 +74,9 @@ class Served:
 class _Server(uvicorn.Server):
     """Without signals, which are the command's, and without ten looks a second at whether it is over."""
 
-    def __init__(self, bounds: DoorBounds | None, tls: ssl.SSLContext | None, config: uvicorn.Config) -> None:
+    def __init__(self, plan: DoorPlan | None, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._bounds = bounds
-        self._tls = tls
+        self._plan = plan
         self._door: Door | None = None
         self.ready = asyncio.Event()
         self._ended = asyncio.Event()
@@ -82,12 +90,13 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        if self._bounds is None:
+        if self._plan is None:
             await super().startup(list(sockets or ()))
         else:
             (sock,) = sockets or ()
             self.servers = []
-            self._door = Door(sock, self._visit, self._bounds, self._tls)
+            plan = self._plan
+            self._door = Door(sock, self._visit, plan.bounds, plan.tls, plan.refused)
             self.started = True
         self.ready.set()
 

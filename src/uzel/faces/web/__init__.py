@@ -5,8 +5,8 @@ one-time address or a pairing code, and is a device from then on: it shows a coo
 secret that no other port gets. Counterparts: `uzel.faces.api`, which `uzel.app` puts behind this; `static`, the page.
 """
 
+from uzel.faces.page_settings import PageSettings
 from uzel.faces.web.server import PageServer
 from uzel.faces.web.sessions import Sessions
-from uzel.faces.web.settings import PageSettings
 
 __all__ = ["PageServer", "PageSettings", "Sessions"]

@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from uzel.errors import ClientClosedError, NotSignedInError, RateLimitedError
+from uzel.errors import ClientClosedError, NotSignedInError, RateLimitedError, Reason
 from uzel.faces.http.gate import Gate
 from uzel.faces.http.problems import of_error, refused
+from uzel.faces.http.refusals import Refused
 from uzel.faces.web.devices import MOST_NAME, Device
 from uzel.faces.web.files import File
 from uzel.faces.web.guard import HEADERS, Place
-from uzel.faces.web.sessions import Sessions
+from uzel.faces.web.sessions import Sessions, Visitor
 
 DEVICE = "uzel.device"
 """In the scope of a request: the id of the device that asks."""
@@ -71,12 +72,13 @@ class PageApp:
 
     async def _interface(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The interface's own answer, which ends at once when the device is signed out meanwhile."""
-        device = self._device(Headers(scope=scope))
+        device = self._device(scope)
         if device is None:
             await of_error(NotSignedInError())(scope, receive, send)
             return
         if device.kind == "paired" and (scope["method"], scope["path"]) in AT_HOME:
-            answer = refused(403, "only_at_home", "only a browser on the core's own machine may do that")
+            self._sessions.refusals.add(Reason.ONLY_AT_HOME, address_of(scope))
+            answer = refused(403, Reason.ONLY_AT_HOME, "only a browser on the core's own machine may do that")
             await answer(scope, receive, send)
             return
         inner = {**scope, DEVICE: device.id}
@@ -96,12 +98,16 @@ class PageApp:
             return of_error(ClientClosedError("the core stops, or serves the page no longer"))
         return of_error(NotSignedInError())
 
-    def _device(self, headers: Headers) -> Device | None:
-        shown = self._place.shown(headers)
-        return None if shown is None else self._sessions.find(shown, self._place.name)
+    def _device(self, scope: Scope) -> Device | None:
+        shown = self._place.shown(Headers(scope=scope))
+        device = None if shown is None else self._sessions.find(shown, self._place.name)
+        is_new = shown is None and scope["path"] == "/session"  # a browser that was never here asks that first
+        if device is None and not is_new:
+            self._sessions.refusals.add(Reason.UNAUTHORIZED, address_of(scope))
+        return device
 
     async def _session(self, request: Request) -> Response:
-        device = self._device(request.headers)
+        device = self._device(request.scope)
         if request.method == "POST":
             return await self._sign_in(request, device)
         if request.method not in {"GET", "DELETE"}:
@@ -123,11 +129,12 @@ class PageApp:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return refused(422, "bad_request", "the body holds a token, or a code and a name")
         name = asked.name[:MOST_NAME] or named(request.headers.get("user-agent", ""))
+        visitor = Visitor(name, self._place.name, address_of(request.scope), before)
         try:
             if asked.code:
-                device, shown = await self._sessions.enter_code(asked.code, name, self._place.name, before)
+                device, shown = await self._sessions.enter_code(asked.code, visitor)
             else:
-                device, shown = await self._sessions.open_address(asked.token, name, self._place.name, before)
+                device, shown = await self._sessions.open_address(asked.token, visitor)
         except RateLimitedError as error:
             wait = {"Retry-After": str(math.ceil(self._sessions.wait()))}
             return of_error(error, headers=wait)
@@ -140,9 +147,23 @@ class PageApp:
         return {"device": said, "expires_at": self._time(self._sessions.expires_at(device))}
 
 
-def guarded(app: PageApp, place: Place) -> Gate:
-    """The application behind its guard."""
-    return Gate(app, place.refuse, HEADERS)
+def guarded(app: PageApp, place: Place, told: Refused) -> Gate:
+    """The application behind its guard; whom it refuses is told."""
+
+    def refuse(scope: Scope, headers: Headers) -> Response | None:
+        no = place.refuse(scope, headers)
+        if no is None:
+            return None
+        reason, words = no
+        told(reason, address_of(scope))
+        return refused(403, reason, words)
+
+    return Gate(app, refuse, HEADERS)
+
+
+def address_of(scope: Scope) -> str:
+    """The address that a request came from."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def named(agent: str) -> str:

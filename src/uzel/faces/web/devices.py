@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from uzel.faces.web.settings import PageSettings
+from uzel.faces.page_settings import PageSettings
 
 Kind = Literal["local", "paired"]
 MOST_NAME = 64

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
-from uzel.faces.http.problems import refused
+from uzel.errors import Reason
 from uzel.faces.web.devices import Shown
 
 SECRET = "x-uzel-secret"  # noqa: S105 - the header's name
@@ -64,17 +64,17 @@ class Place:
         with_port = {f"{host}:{self.port}".lower() for host in self.hosts}
         return frozenset(with_port | ({host.lower() for host in self.hosts} if standard else set()))
 
-    def refuse(self, scope: Scope, headers: Headers) -> Response | None:
-        """The answer to what does not come from the page; None when it may."""
+    def refuse(self, scope: Scope, headers: Headers) -> tuple[Reason, str] | None:
+        """Why what does not come from the page is refused, and the same in words; None when it may come in."""
         hosts = self.written_hosts()
         given = headers.getlist("host")
         if len(given) != 1 or given[0].lower() not in hosts:
-            return refused(403, "foreign_host", "the Host is not one of this page's names")
+            return Reason.FOREIGN_HOST, "the Host is not one of this page's names"
         origin = headers.get("origin")
         if origin is not None and (len(headers.getlist("origin")) != 1 or not self._is_own(origin, given[0])):
-            return refused(403, "foreign_origin", "pages from elsewhere have no business here")
+            return Reason.FOREIGN_ORIGIN, "pages from elsewhere have no business here"
         if not _comes_from_the_page(str(scope["path"]), str(scope["method"]), headers):
-            return refused(403, "foreign_origin", "only the page itself may ask for that")
+            return Reason.FOREIGN_ORIGIN, "only the page itself may ask for that"
         return None
 
     def _is_own(self, origin: str, host: str) -> bool:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from uzel.errors import ConfigError
 from uzel.faces.http.door import DoorBounds
 from uzel.faces.http.gate import LOOPBACK as LOOPBACK_NAMES
-from uzel.faces.http.serving import LOOPBACK, Served, bind_loopback
+from uzel.faces.http.serving import LOOPBACK, DoorPlan, Served, bind_loopback
 from uzel.faces.web.app import PageApp, Time, guarded
 from uzel.faces.web.files import read_files
 from uzel.faces.web.guard import Place
@@ -70,8 +70,9 @@ class PageServer:
     async def _serve(self, place: Place, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         settings = self._sessions.settings
         bounds = DoorBounds(first=settings.first_request, most=settings.connections, each=settings.connections_each)
-        app = guarded(PageApp(self._sessions, self._api, place, read_files(), self._time), place)
-        served = Served(app, tls, bounds)
+        refusals = self._sessions.refusals
+        app = PageApp(self._sessions, self._api, place, read_files(), self._time)
+        served = Served(guarded(app, place, refusals.add), DoorPlan(bounds, refusals.add, tls))
         self._served.append(served)
         await served.start(sock)
 

@@ -19,9 +19,10 @@ import msgspec
 
 from uzel.core.ledger import wall_ms
 from uzel.core.messenger import Messenger
-from uzel.errors import NoDeviceError, NotSignedInError, OneTimeUsedError, RateLimitedError
+from uzel.errors import NoDeviceError, NotSignedInError, OneTimeUsedError, RateLimitedError, Reason
+from uzel.faces.http.refusals import Refusals
+from uzel.faces.page_settings import PageSettings
 from uzel.faces.web.devices import Device, Devices, Kind, Shown
-from uzel.faces.web.settings import PageSettings
 from uzel.faces.web.tickets import CODE_DIGITS, Tickets, Verdict
 from uzel.store.options import Option
 from uzel.store.tables import Tables
@@ -31,7 +32,6 @@ ID_BYTES = 8
 DEVICES: Option[list[Device]] = Option("page devices", list[Device], [])
 DEVICE = "device"
 """Kind of news about devices."""
-logger = logging.getLogger("uzel.page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,16 @@ class Ticket:
         return f"<Ticket until {self.expires_at}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who wants to be let in: what the device calls itself, the place where, its address, and what it was before."""
+
+    name: str
+    place: str
+    address: str
+    before: Device | None
+
+
 class Sessions:
     """See the module's text. Belongs to the messenger's loop; `load` comes first."""
 
@@ -56,6 +66,8 @@ class Sessions:
         self._salt = messenger.profile.file.key.salt
         self._devices = Devices(self._salt, self.settings)
         self._open: dict[str, set[asyncio.Event]] = {}
+        self.refusals = Refusals("uzel.page", self.settings.note_refused)
+        """Who was not let in, and why."""
         self.address = ""
         """Where the page is on this machine: `http://127.0.0.1:PORT/`; set by who serves it."""
         self.shared = ""
@@ -82,45 +94,51 @@ class Sessions:
         spaced = f"{code[:3]} {code[3:6]} {code[6:]}"
         return Ticket(spaced, wall_ms() + round(1000 * self.settings.code), self.shared or self.address)
 
-    async def open_address(self, token: str, name: str, place: str, before: Device | None) -> tuple[Device, Shown]:
-        """A browser opened a one-time address; what it is to show from now on. `before` is what it was.
+    async def open_address(self, token: str, visitor: Visitor) -> tuple[Device, Shown]:
+        """A browser opened a one-time address; what it is to show from now on.
 
         Raises `OneTimeUsedError`, `NotSignedInError`, `RateLimitedError`, `StorageError`.
         """
-        self._judge(self._tickets.open_address(token, time.monotonic()))
-        return await self._admit(name, "local", place, before)
+        self._judge(self._tickets.open_address(token, time.monotonic()), visitor)
+        return await self._admit(visitor, "local")
 
-    async def enter_code(self, code: str, name: str, place: str, before: Device | None) -> tuple[Device, Shown]:
+    async def enter_code(self, code: str, visitor: Visitor) -> tuple[Device, Shown]:
         """A device shows a pairing code. As `open_address`."""
-        self._judge(self._tickets.enter_code(code, time.monotonic()))
-        return await self._admit(name, "paired", place, before)
+        self._judge(self._tickets.enter_code(code, time.monotonic()), visitor)
+        return await self._admit(visitor, "paired")
 
     def wait(self) -> float:
         """Seconds until the next address or code is looked at."""
         return self._tickets.wait(time.monotonic())
 
-    def _judge(self, verdict: Verdict) -> None:
+    def refused(self) -> dict[str, int]:
+        """How many were not let in since the start, by reason."""
+        return self.refusals.counts()
+
+    def _judge(self, verdict: Verdict, visitor: Visitor) -> None:
         match verdict:
             case Verdict.GOOD:
                 return
             case Verdict.WAIT:
+                self.refusals.add(Reason.RATE_LIMITED, visitor.address)
                 raise RateLimitedError(f"wrong addresses or codes came: wait {self.wait():.0f} s")
             case Verdict.USED:
-                self._ledger.spawn(self._tell("address_reused", ""))
-                _log("page_address_reused")
+                reused, by = "page_address_reused", visitor.address
+                if self.refusals.add(Reason.ONE_TIME_USED, by, event=reused, level=logging.WARNING):
+                    self._ledger.spawn(self._tell("address_reused", ""))  # not each: they would fill the journal
                 raise OneTimeUsedError
             case Verdict.WRONG:
-                _log("page_refused")
+                self.refusals.add(Reason.UNAUTHORIZED, visitor.address)
                 raise NotSignedInError("that address or code is wrong, or too old")
 
-    async def _admit(self, name: str, kind: Kind, place: str, before: Device | None) -> tuple[Device, Shown]:
+    async def _admit(self, visitor: Visitor, kind: Kind) -> tuple[Device, Shown]:
         shown = Shown(
             secrets.token_hex(ID_BYTES), secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
         )
-        if before is not None:
-            self._devices.remove(before.id)
-            self._end(before.id)
-        for gone in self._devices.admit(shown, name, kind, place, wall_ms()):
+        if visitor.before is not None:
+            self._devices.remove(visitor.before.id)
+            self._end(visitor.before.id)
+        for gone in self._devices.admit(shown, visitor.name, kind, visitor.place, wall_ms()):
             self._end(gone)
         await self._tell("added", shown.id)
         device = self._devices.get(shown.id)
@@ -204,7 +222,3 @@ class Sessions:
 
         await self._ledger.writer.run(work)
         self._ledger.tell()
-
-
-def _log(event: str) -> None:
-    logger.warning(event, extra={"event": event, "fields": {}})

@@ -13,7 +13,7 @@ import hashlib
 from collections import OrderedDict
 from enum import Enum, auto
 
-from uzel.faces.web.settings import PageSettings
+from uzel.faces.page_settings import PageSettings
 
 CODE_DIGITS = 9
 MOST_USED = 64

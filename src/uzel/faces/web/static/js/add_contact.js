@@ -5,11 +5,11 @@ import { avatar } from "./avatar.js";
 import { fill, h, later } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, field, form, mistake, page, pageHead, section, submit, textInput } from "./parts.js";
+import { page, pageHead, section } from "./page_parts.js";
+import { button, field, form, mistake, submit, textInput } from "./parts.js";
 import { code, said } from "./plain_text.js";
 import { fromCamera, fromImage } from "./qr.js";
 import { go } from "./router.js";
-import { sentence } from "./say.js";
 
 /** The view of /add, perhaps with a link that was followed. */
 export function addContact({ query }, signal) {
@@ -17,33 +17,24 @@ export function addContact({ query }, signal) {
   const link = h("textarea", { rows: "3", dir: "ltr", spellcheck: "false", autocomplete: "off", class: "wide-input", placeholder: "uzel:12345678?key=…", value: query.get("link") ?? "", maxlength: "4096" });
   const name = textInput({ maxlength: "64", dir: "auto" });
   const seen = h("div", { class: "parsed", "aria-live": "polite" });
-  const look = async () => {
+  const look = wrong.trying(async () => {
     const text = link.value.trim();
     fill(seen);
-    wrong.say(null);
     if (text === "") return;
-    try {
-      const parsed = await post("/v1/contacts/parse", { link: text });
-      if (link.value.trim() !== text || signal.aborted) return;
-      fill(seen, shown(parsed));
-      name.placeholder = parsed.name || "";
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+    const parsed = await post("/v1/contacts/parse", { link: text });
+    if (link.value.trim() !== text || signal.aborted) return;
+    fill(seen, shown(parsed));
+    name.placeholder = parsed.name || "";
+  });
   const found = (text) => {
     link.value = text;
     look();
     link.focus();
   };
-  const add = async () => {
-    try {
-      const contact = await post("/v1/contacts", { link: link.value.trim(), name: name.value.trim() });
-      go(`/chat/${contact.uin}`);
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const add = wrong.trying(async () => {
+    const contact = await post("/v1/contacts", { link: link.value.trim(), name: name.value.trim() });
+    go(`/chat/${contact.uin}`);
+  });
   link.addEventListener("input", later(look, 250));
   link.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;

@@ -6,6 +6,7 @@ import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { knot } from "./icons.js";
 import { apply, remembered } from "./looks.js";
+import { more } from "./more.js";
 import { notices } from "./notices.js";
 import { empty } from "./parts.js";
 import { again, path, route } from "./router.js";
@@ -15,7 +16,7 @@ import { signIn, signInPage } from "./sign_in.js";
 import { close, on, open, store } from "./store.js";
 
 /** A view whose module is fetched when it is first shown. */
-const later = (module, view) => async (parameters, signal) => (await import(`./${module}.js`))[view](parameters, signal);
+const later = (module, view) => async (parameters, signal) => (await more(module))[view](parameters, signal);
 
 route("/", home);
 route("/chat/:uin", conversation);
@@ -50,7 +51,7 @@ async function begin() {
   on("preferences", changed, noticing.signal);
   on("device", (device) => device.change === "address_reused" && note(t("devices.reused"), { bad: true }), noticing.signal);
   if (store.profile.set_up) raise();
-  else (await import("./first_run.js")).firstRun(raise);
+  else (await more("first_run")).firstRun(raise);
 }
 
 /** Something was chosen in another window, or on another device. */
@@ -73,7 +74,7 @@ function home() {
 
 /** A contact: beside the conversation where there is room, else instead of it. */
 async function contact(parameters, signal) {
-  const { contactPage } = await import("./contact_page.js");
+  const { contactPage } = await more("contact_page");
   const shown = contactPage(parameters, signal);
   return roomy() ? conversation(parameters, signal, shown) : shown;
 }

@@ -55,6 +55,11 @@ export class Composer {
     this.#fit();
   }
 
+  /** That text is gone, or with null all of them: it is not answered. */
+  forget(number = null) {
+    if (this.#reply && (number === null || this.#reply.number === number)) this.replyTo(null);
+  }
+
   replyTo(record) {
     this.#reply = record;
     this.quote.hidden = record === null;

@@ -6,11 +6,12 @@ import { confirm } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { keyChanged } from "./key_changed.js";
-import { button, choice, copyable, empty, field, form, mistake, pageHead, section, submit, textInput } from "./parts.js";
+import { choice, copyable, pageHead, section } from "./page_parts.js";
+import { button, empty, field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { qrImage } from "./qr.js";
 import { go } from "./router.js";
-import { complain, download, note, sentence } from "./say.js";
+import { complain, download, note } from "./say.js";
 import { agreement } from "./status_line.js";
 import { on } from "./store.js";
 import { moment, span } from "./time.js";
@@ -60,15 +61,10 @@ const key = (contact) => JSON.stringify([contact.verified, contact.stopped, cont
 function who(contact) {
   const wrong = mistake();
   const input = textInput({ value: contact.name, maxlength: "64", dir: "auto", placeholder: String(contact.uin) });
-  const rename = async () => {
-    try {
-      await patch(`/v1/contacts/${contact.uin}`, { name: input.value.trim() });
-      wrong.say(null);
-      note(t("saved"));
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const rename = wrong.trying(async () => {
+    await patch(`/v1/contacts/${contact.uin}`, { name: input.value.trim() });
+    note(t("saved"));
+  });
   const facts = [
     [t("contact.number"), code(contact.uin)], contact.fingerprint && [t("contact.key"), code(contact.fingerprint)],
     [t("contact.since"), moment(contact.added_at)], contact.last_seen && [t("contact.seen"), contact.connected ? t("presence.now") : moment(contact.last_seen)],

@@ -37,6 +37,8 @@ export function conversation({ uin, number }, signal, beside = null) {
   on("contact", (change) => change.uin === uin && refresh(talk).catch(complain), signal);
   on("chats", () => talk.contact && [headOf(talk), hints(talk)], signal);
   on("draft", (draft) => draft.chat === uin && refreshDraft(talk).catch(() => {}), signal);
+  on("removed", (gone) => talk.composer?.forget(gone.number), signal);
+  on("deleted", (gone) => gone.chat === uin && talk.composer?.forget(), signal);
   const tick = setInterval(() => talk.contact && headOf(talk), 60_000);
   signal.addEventListener("abort", () => clearInterval(tick));
   headOf(talk);

@@ -4,9 +4,9 @@ import { del, get, patch, post, raw, secret } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { button, copyable, field, form, submit, textInput } from "./parts.js";
+import { copyable, instead } from "./page_parts.js";
+import { button, field, form, submit, textInput } from "./parts.js";
 import { said } from "./plain_text.js";
-import { sentence } from "./say.js";
 import { on } from "./store.js";
 import { ago, clock } from "./time.js";
 
@@ -16,7 +16,7 @@ export function devicesCard(signal) {
     const { devices } = await get("/v1/devices", signal);
     fill(list, h("ul", { class: "plain-list" }, devices.map((device) => item(device, draw))));
   };
-  const safely = () => draw().catch((problem) => problem.name === "AbortError" || fill(list, h("p", { class: "mistake" }, sentence(problem))));
+  const safely = () => draw().catch(instead(list));
   on("device", safely, signal);
   safely();
   return [list, h("div", { class: "row" }, button(t("devices.pair"), () => pair(signal), { sign: "add" }), button(t("devices.leave"), leave, { kind: "danger quiet" }))];

@@ -1,36 +1,37 @@
 // The first minutes: a name, a passphrase, a back-up, a node. Each step can be skipped and made up for in the settings.
+// A paired device is not asked for what only a browser on the core's own computer may do.
 
 import { get, put } from "./api.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon, knot } from "./icons.js";
 import { linkAndCode } from "./me_page.js";
-import { nodeField } from "./node_check.js";
+import { nodeField, written } from "./node_check.js";
 import { button, field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { backupForm, passphraseForm } from "./safekeeping.js";
-import { sentence } from "./say.js";
 import { changeProfile, store } from "./store.js";
 
-const STEPS = [nameStep, passphraseStep, backupStep, nodeStep, linkStep];
+const AT_HOME = [passphraseStep, backupStep];
 
 /** Lead through the steps; `done` is called at the end. */
 export function firstRun(done) {
+  const steps = [nameStep, ...(store.device.kind === "paired" ? [] : AT_HOME), nodeStep, linkStep];
   const over = new AbortController();
   const frame = h("main", { class: "first-run" });
   const show = (index) => {
-    if (index === STEPS.length) {
+    if (index === steps.length) {
       over.abort();
       done();
       return;
     }
     const next = () => show(index + 1);
-    const dots = STEPS.map((_, at) => h("li", { class: at < index ? "past" : at === index ? "now" : "" }));
-    const content = STEPS[index](next, over.signal);
+    const dots = steps.map((_, at) => h("li", { class: at < index ? "past" : at === index ? "now" : "" }));
+    const content = steps[index](next, over.signal);
     fill(frame, h("div", { class: "first-card" }, knot(56),
-      h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: STEPS.length })), content,
+      h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: steps.length })), content,
       h("div", { class: "row spread" }, index > 0 ? button(t("first.before"), () => show(index - 1), { kind: "quiet", sign: "back" }) : h("span", {}),
-        index < STEPS.length - 1 ? button(t("first.skip"), next, { kind: "quiet" }) : null)));
+        index < steps.length - 1 ? button(t("first.skip"), next, { kind: "quiet" }) : null)));
     frame.querySelector("h1").focus();
   };
   fill(document.getElementById("app"), frame);
@@ -42,14 +43,10 @@ const head = (title, words) => [h("h1", { tabindex: "-1" }, title), h("p", { cla
 function nameStep(next) {
   const wrong = mistake();
   const input = textInput({ value: store.profile.name, maxlength: "64", dir: "auto", autocomplete: "nickname" });
-  const save = async () => {
-    try {
-      await changeProfile({ name: input.value.trim() });
-      next();
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const save = wrong.trying(async () => {
+    await changeProfile({ name: input.value.trim() });
+    next();
+  });
   return [head(t("first.welcome"), t("first.welcome.words")),
     h("p", { class: "first-number" }, t("me.number"), " ", code(store.me.uin)),
     form(save, field(t("first.name"), input, t("me.name.hint")), wrong, h("div", { class: "row" }, submit(t("first.next"))))];
@@ -71,20 +68,15 @@ function nodeStep(next, signal) {
   const asked = nodeField(t("node.address"));
   const now = h("div", {});
   get("/v1/nodes", signal).then(({ nodes }) => fill(now, nodes.length ? h("p", { class: "trust good" }, icon("check"), t("first.node.has"), " ", code(nodes[0].address)) : null)).catch(() => {});
-  const use = async () => {
+  const use = wrong.trying(async () => {
     const text = asked.input.value.trim();
-    if (!text) return next();
-    wrong.say(null);
-    if (!await asked.check()) return wrong.say(t("first.node.bad"));
-    try {
-      const { nodes } = await get("/v1/nodes");
-      const others = nodes.map((node) => (node.fingerprint ? `${node.address},${node.fingerprint}` : node.address));
+    if (text) {
+      if (!await asked.check()) return wrong.say(t("first.node.bad"));
+      const others = (await get("/v1/nodes")).nodes.map(written);
       await put("/v1/nodes", { nodes: [text, ...others.filter((each) => each.split(",")[0] !== text.split(",")[0])] });
-      return next();
-    } catch (problem) {
-      return wrong.say(sentence(problem));
     }
-  };
+    return next();
+  });
   return [head(t("first.node"), t("first.node.words")), now, form(use, asked.node, wrong, h("div", { class: "row" }, submit(t("first.next"))))];
 }
 

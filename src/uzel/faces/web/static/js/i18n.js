@@ -1,20 +1,34 @@
 // What the page says, in the language that was chosen. Every text is in a catalogue of `lang/`; nothing visible is
-// written anywhere else. A text may have forms by number; `{name}` stands for a value.
+// written anywhere else. A text may have forms by number; `{name}` stands for a value. What a first look never says is in
+// the catalogue's second half, `…_rest`.
 
-const LANGUAGES = { en: () => import("./lang/en.js"), ru: () => import("./lang/ru.js") };
-const state = { language: "en", texts: {}, plural: new Intl.PluralRules("en") };
+const LANGUAGES = ["en", "ru"];
+const state = { language: "en", texts: {}, plural: new Intl.PluralRules("en"), rest: false, whole: null };
 
 /** "en" or "ru": what was chosen, or what the browser asks for. */
 export function wanted(choice) {
-  if (choice in LANGUAGES) return choice;
+  if (LANGUAGES.includes(choice)) return choice;
   const asked = navigator.languages.map((each) => each.slice(0, 2).toLowerCase());
-  return asked.find((each) => each in LANGUAGES) ?? "en";
+  return asked.find((each) => LANGUAGES.includes(each)) ?? "en";
 }
 
 /** Speak this language from now on. */
 export async function speak(language) {
-  use(language, (await LANGUAGES[language]()).default);
+  const [first, rest] = await Promise.all([read(language), state.rest && read(`${language}_rest`)]);
+  use(language, { ...first, ...rest });
 }
+
+/** Have all texts, in this language and in any that is spoken later. */
+export function everything() {
+  state.rest = true;
+  state.whole ??= speak(state.language).catch((error) => {
+    state.whole = null;
+    throw error;
+  });
+  return state.whole;
+}
+
+const read = async (name) => (await import(`./lang/${name}.js`)).default;
 
 /** Speak with these texts. */
 export function use(language, texts) {

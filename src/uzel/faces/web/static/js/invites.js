@@ -4,10 +4,11 @@ import { del, get, post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { button, choice, copyable, empty, field, form, mistake, page, pageHead, section, submit, textInput } from "./parts.js";
+import { choice, copyable, page, pageHead, section } from "./page_parts.js";
+import { button, empty, field, form, mistake, submit, textInput } from "./parts.js";
 import { said } from "./plain_text.js";
 import { qrOfText } from "./qr.js";
-import { complain, sentence } from "./say.js";
+import { complain } from "./say.js";
 import { store } from "./store.js";
 import { moment, span } from "./time.js";
 
@@ -35,18 +36,13 @@ function maker(done) {
   const lasts = choice([...LASTING.map((ms) => [String(ms), span(ms)]), ["", t("invites.lasts.ever")]], chosen.lasts, (value) => {
     chosen.lasts = value;
   });
-  return form(async () => {
-    try {
-      const number = (value) => (value === "" ? null : Number(value));
-      const made = await post("/v1/invites", { label: label.value.trim(), uses: number(chosen.uses), lasts_ms: number(chosen.lasts), name: store.profile.name });
-      wrong.say(null);
-      label.value = "";
-      await done();
-      open(t("invites.link"), [h("p", {}, t("invites.once")), qrOfText(made.link, t("invites.qr")), copyable(made.link, t("invites.link"))]);
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  }, field(t("invites.label"), label, t("invites.label.hint")), h("div", { class: "fields" }, field(t("invites.for"), uses), field(t("invites.lasts"), lasts)), wrong, h("div", { class: "row" }, submit(t("invites.make"))));
+  return form(wrong.trying(async () => {
+    const number = (value) => (value === "" ? null : Number(value));
+    const made = await post("/v1/invites", { label: label.value.trim(), uses: number(chosen.uses), lasts_ms: number(chosen.lasts), name: store.profile.name });
+    label.value = "";
+    await done();
+    open(t("invites.link"), [h("p", {}, t("invites.once")), qrOfText(made.link, t("invites.qr")), copyable(made.link, t("invites.link"))]);
+  }), field(t("invites.label"), label, t("invites.label.hint")), h("div", { class: "fields" }, field(t("invites.for"), uses), field(t("invites.lasts"), lasts)), wrong, h("div", { class: "row" }, submit(t("invites.make"))));
 }
 
 function item(invite, done) {

@@ -1,10 +1,9 @@
 // The keys that work everywhere. The help dialog lists them; whatever they do can be done without them too.
 
-import { open } from "./dialogs.js";
 import { beside } from "./chat_list.js";
-import { h } from "./dom.js";
-import { t } from "./i18n.js";
+import { more } from "./more.js";
 import { go, path } from "./router.js";
+import { complain } from "./say.js";
 
 export function keys(signal) {
   document.addEventListener("keydown", press, { signal });
@@ -16,13 +15,16 @@ function press(event) {
   if (event.defaultPrevented || event.isComposing) return;
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
   const dialog = document.querySelector("dialog[open]");
-  if ((event.ctrlKey || event.metaKey) && event.code === "KeyK" && !dialog) done(event, async () => (await import("./switcher.js")).switcher());
+  if ((event.ctrlKey || event.metaKey) && event.code === "KeyK" && !dialog) done(event, dialogOf("switcher"));
   else if (dialog) return;
   else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) done(event, () => step(event.key === "ArrowDown" ? 1 : -1));
   else if (event.key === "Escape") escape(event);
   else if (plain && !typing(event.target) && event.key === "/") done(event, () => go("/search"));
-  else if (plain && !typing(event.target) && event.key === "?") done(event, help);
+  else if (plain && !typing(event.target) && event.key === "?") done(event, dialogOf("help"));
 }
+
+/** A dialog that a module of the same name opens. */
+const dialogOf = (name) => () => more(name).then((module) => document.querySelector("dialog[open]") || module[name](), complain);
 
 function done(event, call) {
   event.preventDefault();
@@ -43,14 +45,4 @@ function escape(event) {
   const contact = /^\/contact\/(\d+)/.exec(path());
   if (contact) go(`/chat/${contact[1]}`);
   else if (path() !== "/") go("/");
-}
-
-/** The dialog of all keys. */
-export function help() {
-  const rows = [
-    ["Ctrl+K", t("help.switch")], ["Alt+↑ / Alt+↓", t("help.beside")], ["/", t("help.search")], ["Enter", t("help.send")],
-    ["Shift+Enter", t("help.newline")], ["↑ / ↓", t("help.messages")], ["Esc", t("help.back")], ["?", t("help.help")],
-  ];
-  open(t("help"), h("dl", { class: "keys" }, rows.map(([key, words]) =>
-    h("div", {}, h("dt", {}, h("kbd", { translate: "no" }, key)), h("dd", {}, words)))));
 }

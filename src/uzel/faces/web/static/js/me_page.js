@@ -3,11 +3,12 @@
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { copyable, field, form, mistake, page, pageHead, section, submit, textInput } from "./parts.js";
+import { copyable, page, pageHead, section } from "./page_parts.js";
+import { field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { qrImage } from "./qr.js";
 import { again } from "./router.js";
-import { note, sentence } from "./say.js";
+import { note } from "./say.js";
 import { changeProfile, store } from "./store.js";
 
 /** The view of /me. */
@@ -28,14 +29,9 @@ export const linkAndCode = (signal) => [qrImage("/v1/me/qr.svg", t("me.qr"), sig
 export function nameForm(done, words = t("save")) {
   const wrong = mistake();
   const input = textInput({ value: store.profile.name, maxlength: "64", dir: "auto", autocomplete: "nickname" });
-  return form(async () => {
-    try {
-      if (input.value.trim() !== store.profile.name) await changeProfile({ name: input.value.trim() });
-    } catch (problem) {
-      wrong.say(sentence(problem));
-      return;
-    }
+  return form(wrong.trying(async () => {
+    if (input.value.trim() !== store.profile.name) await changeProfile({ name: input.value.trim() });
     note(t("saved"));
     done();
-  }, h("div", { class: "with-button" }, field(t("me.name.label"), input, t("me.name.hint")), submit(words, "")), wrong);
+  }), h("div", { class: "with-button" }, field(t("me.name.label"), input, t("me.name.hint")), submit(words, "")), wrong);
 }

@@ -4,7 +4,8 @@ import { get, post, put } from "./api.js";
 import { fill, h } from "./dom.js";
 import { has, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, field, form, mistake, submit, textInput, toggle } from "./parts.js";
+import { instead, toggle } from "./page_parts.js";
+import { button, field, form, mistake, submit, textInput } from "./parts.js";
 import { code, line, said } from "./plain_text.js";
 import { note, sentence } from "./say.js";
 import { agreement } from "./status_line.js";
@@ -47,23 +48,20 @@ export function nodesCard(signal) {
     const { nodes, roaming } = await get("/v1/nodes", signal);
     fill(frame, editor(nodes, roaming, draw));
   };
-  draw().catch((problem) => problem.name === "AbortError" || fill(frame, h("p", { class: "mistake" }, sentence(problem))));
+  draw().catch(instead(frame));
   return frame;
 }
 
-const written = (node) => (node.fingerprint ? `${node.address},${node.fingerprint}` : node.address);
+/** A node as it is named in a list of them. */
+export const written = (node) => (node.fingerprint ? `${node.address},${node.fingerprint}` : node.address);
 
 function editor(nodes, roaming, done) {
   const wrong = mistake();
-  const save = async (list, roam = roaming) => {
-    try {
-      await put("/v1/nodes", { nodes: list, roaming: roam });
-      note(t("saved"));
-      await done();
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const save = wrong.trying(async (list, roam = roaming) => {
+    await put("/v1/nodes", { nodes: list, roaming: roam });
+    note(t("saved"));
+    await done();
+  });
   const fresh = nodeField(t("node.add"));
   const add = async () => {
     const text = fresh.input.value.trim();

@@ -9,6 +9,7 @@ import { on, store, unread } from "./store.js";
 
 const CONTENT = "uzel.notify.content";
 const SIZE = 64;
+const open = new Map();
 
 /** Whether this device's notifications show what was said. */
 export const content = {
@@ -35,7 +36,15 @@ export function notices(signal) {
   on("chats", count, signal);
   on("text", notify, signal);
   on("requests", count, signal);
+  on("read", (mark) => shut((text) => text.chat === mark.chat && text.number <= mark.up_to), signal);
+  on("removed", (gone) => shut((text) => text.number === gone.number), signal);
+  on("deleted", (gone) => shut((text) => text.chat === gone.chat), signal);
   count();
+}
+
+/** Take back the notifications of texts that were read or deleted. */
+function shut(over) {
+  for (const [notice, text] of open) if (over(text)) notice.close();
 }
 
 function notify(text) {
@@ -47,6 +56,8 @@ function notify(text) {
   const notice = new Notification(title, {
     body: content.get() ? line(text.text, 120) : t("notify.body"), tag: `uzel-${content.get() ? text.chat : "text"}`, icon: "/static/img/uzel.svg",
   });
+  open.set(notice, text);
+  notice.onclose = () => open.delete(notice);
   notice.onclick = () => {
     window.focus();
     go(`/chat/${text.chat}`);

@@ -5,6 +5,7 @@ import { raw } from "./api.js";
 import { open } from "./dialogs.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
+import { instead } from "./page_parts.js";
 import { button, mistake } from "./parts.js";
 import { sentence } from "./say.js";
 
@@ -25,7 +26,7 @@ function drawn(asking, words, signal) {
   asking().then((answer) => answer.blob()).then((blob) => {
     image.src = URL.createObjectURL(blob);
     signal?.addEventListener("abort", () => URL.revokeObjectURL(image.src));
-  }).catch((problem) => problem.name === "AbortError" || frame.replaceChildren(h("p", { class: "hint" }, sentence(problem))));
+  }).catch(instead(frame));
   return frame;
 }
 
@@ -66,16 +67,11 @@ async function readFile(file) {
 
 /** A button that takes an image with a code in it, also dropped or pasted; `found` is given the text. */
 export function fromImage(found, wrong) {
-  const take = async (file) => {
-    wrong.say(null);
-    try {
-      const text = file && await readFile(file);
-      if (text) found(text);
-      else wrong.say(t("scan.none"));
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const take = wrong.trying(async (file) => {
+    const text = file && await readFile(file);
+    if (text) found(text);
+    else wrong.say(t("scan.none"));
+  });
   const input = h("input", { type: "file", accept: "image/*", class: "sr", tabindex: "-1", "aria-hidden": "true", onchange: () => take(input.files[0]) });
   return [button(t("scan.image"), () => input.click(), { sign: "file" }), input];
 }

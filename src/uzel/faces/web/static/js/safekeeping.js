@@ -4,8 +4,9 @@ import { post, raw } from "./api.js";
 import { open } from "./dialogs.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { button, copyable, field, form, mistake, submit } from "./parts.js";
-import { download, note, sentence } from "./say.js";
+import { copyable } from "./page_parts.js";
+import { button, field, form, mistake, submit } from "./parts.js";
+import { download, note } from "./say.js";
 import { refreshProfile, store } from "./store.js";
 import { moment } from "./time.js";
 
@@ -15,22 +16,17 @@ const secretInput = (kind) => h("input", { type: "password", autocomplete: kind,
 export function backupForm(done = () => {}) {
   const wrong = mistake();
   const passphrase = secretInput("new-password");
-  const make = async () => {
-    wrong.say(null);
-    try {
-      const body = JSON.stringify({ passphrase: passphrase.value || null });
-      const answer = await raw("POST", "/v1/profile/backup", { body, type: "application/json" });
-      const recovery = answer.headers.get("X-Uzel-Recovery-Code");
-      download(await answer.blob(), `uzel-${store.me.uin}.uzel`);
-      passphrase.value = "";
-      await refreshProfile();
-      if (recovery) await codeDialog(recovery);
-      note(t("backup.made"));
-      done();
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-  };
+  const make = wrong.trying(async () => {
+    const body = JSON.stringify({ passphrase: passphrase.value || null });
+    const answer = await raw("POST", "/v1/profile/backup", { body, type: "application/json" });
+    const recovery = answer.headers.get("X-Uzel-Recovery-Code");
+    download(await answer.blob(), `uzel-${store.me.uin}.uzel`);
+    passphrase.value = "";
+    await refreshProfile();
+    if (recovery) await codeDialog(recovery);
+    note(t("backup.made"));
+    done();
+  });
   return form(make, field(t("backup.passphrase"), passphrase, t("backup.passphrase.hint")), wrong, h("div", { class: "row" }, submit(t("backup.do"))));
 }
 
@@ -52,21 +48,15 @@ export function passphraseForm(done = () => {}) {
   const current = secretInput("current-password");
   const next = secretInput("new-password");
   const again = secretInput("new-password");
-  const set = (value) => async () => {
-    wrong.say(null);
+  const set = (value) => wrong.trying(async () => {
     const wanted = value === undefined ? next.value : value;
     if (wanted === "") return wrong.say(t("passphrase.empty"));
     if (wanted !== null && wanted !== again.value) return wrong.say(t("passphrase.differs"));
-    try {
-      await post("/v1/profile/passphrase", { new: wanted, current: has ? current.value : null });
-      await refreshProfile();
-      note(t(wanted === null ? "passphrase.gone" : "passphrase.set"));
-      done();
-    } catch (problem) {
-      wrong.say(sentence(problem));
-    }
-    return undefined;
-  };
+    await post("/v1/profile/passphrase", { new: wanted, current: has ? current.value : null });
+    await refreshProfile();
+    note(t(wanted === null ? "passphrase.gone" : "passphrase.set"));
+    return done();
+  });
   return form(set(), has ? field(t("passphrase.current"), current) : null, field(t("passphrase.new"), next, t("passphrase.hint")), field(t("passphrase.again"), again), wrong,
     h("div", { class: "row" }, submit(has ? t("passphrase.change") : t("passphrase.do")), has ? button(t("passphrase.remove"), set(null), { kind: "danger quiet" }) : null));
 }

@@ -6,13 +6,14 @@ import { t } from "./i18n.js";
 
 const SHOWN = 6000;
 
-/** Tell a screen reader, without moving the focus. */
+/** Tell a screen reader, without moving the focus. What was told does not stay: it may be deleted meanwhile. */
 export function announce(words, { alarm = false } = {}) {
   const region = document.getElementById(alarm ? "alarm" : "said");
   region.textContent = "";
   requestAnimationFrame(() => {
     region.textContent = words;
   });
+  setTimeout(() => region.textContent === words && region.replaceChildren(), SHOWN);
 }
 
 /** A short note that goes by itself. */

@@ -4,10 +4,11 @@ import { get } from "./api.js";
 import { avatar, nameOf } from "./avatar.js";
 import { fill, h, later } from "./dom.js";
 import { t } from "./i18n.js";
-import { button, empty, page, pageHead } from "./parts.js";
+import { instead, page, pageHead } from "./page_parts.js";
+import { button, empty } from "./parts.js";
 import { code, line, said, visible } from "./plain_text.js";
-import { announce, sentence } from "./say.js";
-import { store } from "./store.js";
+import { announce } from "./say.js";
+import { on, store } from "./store.js";
 import { moment } from "./time.js";
 
 const PAGE = 50;
@@ -41,9 +42,11 @@ export function search({ query }, signal) {
     fill(none, list.childElementCount ? null : empty("search", t("search.none"), t("search.none.do")));
     announce(t("search.found", { n: list.childElementCount }));
   };
-  const wrong = (problem) => problem.name === "AbortError" || fill(none, h("p", { class: "mistake" }, sentence(problem)));
+  const wrong = instead(none);
   input.addEventListener("input", later(() => ask(true).catch(wrong), 200));
   ask(true).catch(wrong);
+  on("removed", (gone) => list.querySelector(`[data-number="${gone.number}"]`)?.remove(), signal);
+  on("deleted", () => ask(true).catch(wrong), signal);
   const within = chat ? h("p", { class: "hint" }, t("search.within"), " ", said(nameOf(store.chats.get(chat) ?? { uin: chat })), " ", h("a", { href: "#/search" }, t("search.all"))) : null;
   return {
     title: t("search"), focus: () => input.focus(),
@@ -53,7 +56,7 @@ export function search({ query }, signal) {
 
 function item({ text, spans }) {
   const who = store.chats.get(text.chat) ?? { uin: text.chat, name: "" };
-  return h("li", {}, h("a", { class: "hit", href: `#/chat/${text.chat}/at/${text.number}` }, avatar(who), h("span", { class: "hit-text" },
+  return h("li", { "data-number": text.number }, h("a", { class: "hit", href: `#/chat/${text.chat}/at/${text.number}` }, avatar(who), h("span", { class: "hit-text" },
     h("span", { class: "chat-top" }, h("span", { class: "chat-name" }, who.name ? said(line(who.name)) : code(who.uin)), h("time", { class: "chat-time", datetime: text.stored_at }, moment(text.stored_at))),
     h("span", { class: "hit-words", dir: "auto" }, text.outgoing ? `${t("you")}: ` : null, h("bdi", { dir: "auto" }, marked(text.text, spans))))));
 }

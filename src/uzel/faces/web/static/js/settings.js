@@ -5,32 +5,25 @@ import { retention } from "./contact_page.js";
 import { devicesCard } from "./devices.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { help } from "./keys.js";
+import { help } from "./help.js";
 import { apply } from "./looks.js";
 import { nameForm } from "./me_page.js";
 import { nodesCard } from "./node_check.js";
 import { askPermission, content, permission } from "./notices.js";
-import { button, choice, field, page, pageHead, section, toggle } from "./parts.js";
+import { choice, page, pageHead, section, toggle } from "./page_parts.js";
+import { button, field } from "./parts.js";
 import { code } from "./plain_text.js";
 import { backedUp, backupForm, passphraseForm } from "./safekeeping.js";
 import { again } from "./router.js";
 import { complain, note } from "./say.js";
-import { raise } from "./shell.js";
+import { redraw } from "./shell.js";
 import { prefer, store } from "./store.js";
-
-let changed = "";
-
-/** What was changed keeps the focus when the page is put up anew. */
-function focused(main) {
-  (main.querySelector(`[data-what="${changed}"]`) ?? main.querySelector("h1")).focus({ preventScroll: true });
-  changed = "";
-}
 
 /** The view of /settings. */
 export function settings(_, signal) {
   const saved = () => note(t("saved"));
   return {
-    title: t("nav.settings"), focus: focused,
+    title: t("nav.settings"),
     node: page(pageHead(t("nav.settings")),
       section(t("settings.looks"), looks()),
       section(t("settings.notify"), notifications()),
@@ -57,13 +50,10 @@ function looks() {
       complain(problem);
     }
     await apply();
-    [changed] = Object.keys(what);
-    raise();
+    if (what.language) redraw();
   };
   const languages = choice([["auto", t("language.auto")], ["en", "English"], ["ru", "Русский"]], now.language, (language) => change({ language }));
   const themes = choice([["auto", t("theme.auto")], ["light", t("theme.light")], ["dark", t("theme.dark")]], now.theme, (theme) => change({ theme }));
-  languages.dataset.what = "language";
-  themes.dataset.what = "theme";
   return h("div", { class: "fields" }, field(t("language"), languages), field(t("theme"), themes));
 }
 
@@ -85,6 +75,6 @@ function strangers(signal) {
   const frame = h("div", {});
   const draw = (mode) => fill(frame, field(t("strangers"), choice([["ask", t("strangers.ask")], ["contacts-only", t("strangers.refuse")]], mode,
     (value) => put("/v1/strangers", { mode: value }).then(() => note(t("saved"))).catch(complain)), t("strangers.hint")));
-  get("/v1/strangers", signal).then(({ mode }) => draw(mode)).catch((problem) => problem.name === "AbortError" || complain(problem));
+  get("/v1/strangers", signal).then(({ mode }) => draw(mode)).catch(complain);
   return frame;
 }

@@ -1,4 +1,5 @@
 // The frame: the list on the left, one view beside it, and on wide screens a contact's details beside the conversation.
+// When the same place is put up anew, the focus stays where it was.
 
 import { chatList } from "./chat_list.js";
 import { fill, h } from "./dom.js";
@@ -7,15 +8,18 @@ import { icon, knot } from "./icons.js";
 import { keys } from "./keys.js";
 import { lostBar } from "./lost_bar.js";
 import * as router from "./router.js";
+import { complain } from "./say.js";
 import { statusLine } from "./status_line.js";
 import { on, store, unread } from "./store.js";
 
 const WIDE = matchMedia("(min-width: 1240px)");
 const panes = { frame: null, main: null, aside: null };
+const last = { where: null, focus: null };
 let ended = new AbortController();
 
 /** Put the frame up, and show the place that the address names. */
 export function raise() {
+  last.focus = panes.frame?.isConnected ? steps() : null;
   lower();
   ended = new AbortController();
   const { signal } = ended;
@@ -40,8 +44,16 @@ export const redraw = () => panes.frame?.isConnected && raise();
 export const roomy = () => WIDE.matches;
 
 async function show(view, parameters, signal, where) {
-  const shown = await view(parameters, signal);
+  let shown;
+  try {
+    shown = await view(parameters, signal);
+  } catch (problem) { // its module could not be fetched
+    complain(problem);
+    return;
+  }
   if (signal.aborted) return;
+  const kept = where === last.where ? last.focus ?? steps(panes.main) : null;
+  Object.assign(last, { where, focus: null });
   panes.frame.dataset.pane = where === "/" ? "list" : "main";
   fill(panes.main, shown.node);
   fill(panes.aside, shown.beside ?? null);
@@ -50,8 +62,25 @@ async function show(view, parameters, signal, where) {
   document.title = `${count ? `(${count}) ` : ""}${shown.title ? `${shown.title} · ` : ""}Uzel`;
   document.documentElement.dataset.title = shown.title ?? "";
   mark(where);
-  if (!document.querySelector("dialog[open]")) (shown.focus ?? headed)(panes.main);
+  if (!document.querySelector("dialog[open]") && !refocus(kept)) (shown.focus ?? headed)(panes.main);
   shown.shown?.();
+}
+
+/** Where the focus is, if it is inside of that: which child of which, from the frame on. */
+function steps(inside = panes.frame) {
+  const focused = document.activeElement;
+  if (!inside?.contains(focused)) return null;
+  const path = [];
+  for (let at = focused; at !== panes.frame; at = at.parentElement) path.unshift([...at.parentElement.children].indexOf(at));
+  return { path, tag: focused.tagName };
+}
+
+/** Put the focus back there. False when there is no such place any more. */
+function refocus(kept) {
+  const found = kept?.path.reduce((at, index) => at?.children[index], panes.frame);
+  if (found?.tagName !== kept?.tag) return false;
+  found?.focus({ preventScroll: true });
+  return Boolean(found);
 }
 
 function headed(main) {
