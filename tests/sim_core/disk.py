@@ -71,6 +71,7 @@ class SimWriter(Writer):
         self._slowest = slowest
         self._busy = self._dead = False
         self.trouble = None
+        self._told = []
         self._answered_at = 0.0
 
     def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
@@ -94,6 +95,7 @@ class SimWriter(Writer):
         if self._dead:
             return
         outcomes = self._do(batch)
+        self._told.clear()  # nobody waits for a text here
         now = self._loop.time()
         self._answered_at = max(self._answered_at + TICK, now + self._chance.random() * self._slowest)
         self._loop.call_at(self._answered_at, self._answer, outcomes)

@@ -13,7 +13,7 @@ from typing import Any
 from sim_core.person import SimTalks
 from uzel.core import works
 from uzel.core.carriers import ENVELOPE_CODE
-from uzel.core.conversation import Effect, Outgoing, Settle, Take
+from uzel.core.conversation import Effect, Outgoing, Settle, Take, Taken
 from uzel.core.talk import Talk
 from uzel.names import Fingerprint, Uin
 from uzel.store.records import TextRecord
@@ -40,10 +40,10 @@ class SentTooSoon(SimTalks):
             return
         disk, taken = self.life.person.disk, []
         with suppress(_TakenBackError), disk.transaction():
-            taken += work(disk.tables)
+            taken.append(work(disk.tables))
             raise _TakenBackError
         super()._do(talk, work, lambda _: None, lambda: None)
-        self._loop.call_soon(_answer, talk, done, taken)
+        self._loop.call_soon(_answer, talk, done, taken[0])
 
 
 def _answer(talk: Talk, done: Callable[[Any], None], result: object) -> None:
@@ -113,14 +113,14 @@ class EnvelopesForgotten(SimTalks):
         super().carry_out(talk, [effect for effect in effects if not isinstance(effect, Take)])
 
     @staticmethod
-    def _take(talk: Talk, wanted: Take) -> Callable[[Tables], list[Outgoing]]:
+    def _take(talk: Talk, wanted: Take) -> Callable[[Tables], Taken]:
         peer, code = talk.peer.uin, talk.carrier.code
 
-        def work(tables: Tables) -> list[Outgoing]:
+        def work(tables: Tables) -> Taken:
             taken = works.take(tables, peer, wanted, ENVELOPE_CODE, 0)
             if code != ENVELOPE_CODE:
                 tables.texts._db.executemany(
-                    "UPDATE texts SET sent_as = ? WHERE number = ?", [(code, text.number) for text in taken]
+                    "UPDATE texts SET sent_as = ? WHERE number = ?", [(code, text.number) for text in taken.texts]
                 )
             return taken
 

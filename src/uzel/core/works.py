@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from uzel.core.carriers import BASE_CODE
-from uzel.core.conversation import Arrived, Outgoing, Settle, Take
+from uzel.core.conversation import Arrived, Outgoing, Settle, Take, Taken
 from uzel.core.preferences import PREFERENCES
 from uzel.errors import NotAContactError
 from uzel.names import Fingerprint, NodeReference, Uin
@@ -57,7 +57,7 @@ def tell_state(tables: Tables, number: int, now: int) -> None:
     record = tables.texts.get(number)
     if record is not None:
         state = {"state": str(record.state), "reason": record.reason or None, "changed_at": record.changed_at}
-        tables.journal.append(STATE, {"number": number, "chat": int(record.chat), **state}, now)
+        tables.journal.append(STATE, {"number": number, "chat": int(record.chat), **state}, now, record)
 
 
 def befriend(
@@ -100,17 +100,17 @@ def answer(tables: Tables, number: int, texts: Sequence[tuple[bytes, str]], now:
     return [queue(tables, question.chat, text_id, text, question.id, now) for text_id, text in texts]
 
 
-def take(tables: Tables, chat: Uin, wanted: Take, code: int, now: int) -> list[Outgoing]:
+def take(tables: Tables, chat: Uin, wanted: Take, code: int, now: int) -> Taken:
     """The next texts of the outbox, marked as on their way. One that went as 31 is not taken for a base peer (D29)."""
     taken: list[Outgoing] = []
     for record in tables.texts.waiting(chat, wanted.most, wanted.after, most_bytes=wanted.most_bytes):
         if record.sent_as > code:
-            break
+            return Taken(tuple(taken), more=False)
         if not tables.texts.sending(record.number, code, now):
             continue
         tell_state(tables, record.number, now)
         taken.append(Outgoing(record.number, record.id, record.text, record.reply, record.at))
-    return taken
+    return Taken(tuple(taken), more=bool(taken) and tables.texts.is_waiting(chat, taken[-1].number))
 
 
 def settle(tables: Tables, settled: Settle, now: int) -> None:
