@@ -74,16 +74,10 @@ class Settling:
         for fresh in told:
             if fresh is MANY or fresh.kind == CHAT_DELETED:
                 self._wake_all()
-            elif fresh.kind in {works.STATE, works.REMOVED}:
-                self._wake(fresh.data["number"], fresh.record)
-
-    def _wake(self, number: int, record: TextRecord | None) -> None:
-        """Wake for a text that is over, or gone."""
-        if record is not None and record.state not in works.FINISHED:
-            return
-        for waiter in self._waiting.get(number, ()):
-            waiter.record = record
-            waiter.moved.set()
+            elif fresh.kind == works.REMOVED or (fresh.kind == works.STATE and fresh.data["state"] in works.FINISHED):
+                for waiter in self._waiting.get(fresh.data["number"], ()):
+                    waiter.record = fresh.record
+                    waiter.moved.set()
 
     def _wake_all(self) -> None:
         for waiting in self._waiting.values():

@@ -55,6 +55,10 @@ _IS_WAITING = "SELECT 1 FROM texts WHERE chat = ? AND state IN ('queued', 'sendi
 _CHATS_WAITING = "SELECT uin FROM chats WHERE waiting > 0 ORDER BY uin"
 _SENT_AS = "SELECT sent_as FROM texts WHERE number = ? AND state IN ('queued', 'sending')"
 _SENDING = "UPDATE texts SET state = 'sending', sent_as = ?, changed_at = ? WHERE number = ?"
+_ON_THEIR_WAY = """
+    SELECT number FROM texts
+    WHERE chat = ? AND state IN ('queued', 'sending') AND state = 'sending' ORDER BY number
+"""
 _REQUEUE = """
     UPDATE texts SET state = 'queued', changed_at = ?
     WHERE chat = ? AND state IN ('queued', 'sending') AND state = 'sending'
@@ -138,9 +142,11 @@ class Texts(History):
             raise ValueError("what was sent in an envelope is sent again only in one")
         return self._changes(_SENDING, (code, now, number))
 
-    def requeue(self, chat: Uin, now: int) -> int:
-        """The conversation ended: what was on its way waits again, in its old place. Returns how many."""
-        return self._db.execute(_REQUEUE, (now, chat)).rowcount
+    def requeue(self, chat: Uin, now: int) -> list[int]:
+        """The conversation ended: what was on its way waits again, in its old place. Returns the numbers, in order."""
+        numbers = self._numbers(_ON_THEIR_WAY, (chat,))
+        self._db.execute(_REQUEUE, (now, chat))
+        return numbers
 
     def delivered(self, number: int, now: int) -> bool:
         """The peer has it on disk. True also for one that waits again, failed or was cancelled since: it did arrive.
