@@ -217,6 +217,15 @@ def test_who_is_held_is_not_called() -> None:
     assert desk.asked() == [PlaceCall(BOB)]
 
 
+def test_who_is_held_no_more_is_called_for_what_waits_on_its_side() -> None:
+    desk = online()
+    desk.outbox.hold(BOB)
+    desk.outbox.release(BOB, desk.now)
+    assert desk.asked() == [PlaceCall(BOB)]
+    desk.fails()
+    assert desk.waits(1000) == []
+
+
 def test_who_was_just_let_in_is_called() -> None:
     desk = online()
     desk.outbox.greet(BOB, desk.now)

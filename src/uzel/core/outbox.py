@@ -138,10 +138,10 @@ class Outbox:
         self._timers.clear(peer)
 
     def release(self, peer: Uin, now: float) -> None:
-        """It may be called again."""
+        """It may be called again, and is: what we refused meanwhile waits on its side, with growing delays."""
         known = self._peers.get(peer)
         if known is not None and known.held:
-            known.held, known.attempts = False, 0
+            known.held, known.greet, known.attempts = False, True, 0
             if known.phase is _Phase.WAITING:
                 self._plan(peer, known, now)
             self._place_due(now)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from client.client_world import ALICE, DEADLINE, world
+from client.client_world import ALICE, BOB, DEADLINE, world
 from core.core_world import cores, run
 from faces.api.api_world import good, problem
 from faces.web.page_world import page_of, paged
@@ -119,6 +119,22 @@ def test_a_restart_signs_nobody_out_and_no_secret_is_kept(tmp_path: Path) -> Non
                 httpx.AsyncClient(base_url=again.url, cookies=cookies, headers={SECRET: secret}) as browser,
             ):
                 good(await browser.get("/v1/status"))
+
+    run(story)
+
+
+def test_a_core_that_stops_signs_nobody_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with paged(tmp_path) as page, page.signed_in() as browser:
+            good(await browser.post("/v1/contacts", json={"link": str(BOB)}), 201)
+            number = good(await browser.post("/v1/texts", json={"to": BOB, "text": "Hello"}), 201)["number"]
+            waiting = asyncio.create_task(browser.get(f"/v1/texts/{number}/wait?timeout=50"))
+            async with asyncio.timeout(DEADLINE / 2):
+                while not waiting.done():
+                    page.sessions.end_streams()
+                    await asyncio.sleep(0.001)
+            problem(await waiting, 503, "client_closed")
+            good(await browser.get("/v1/status"))
 
     run(story)
 

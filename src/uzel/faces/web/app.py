@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from uzel.errors import NotSignedInError, RateLimitedError
+from uzel.errors import ClientClosedError, NotSignedInError, RateLimitedError
 from uzel.faces.http.gate import Gate
 from uzel.faces.http.problems import of_error, refused
 from uzel.faces.web.devices import MOST_NAME, Device
@@ -84,7 +84,17 @@ class PageApp:
             await self._api(inner, receive, send)
             return
         with self._sessions.using(device) as over:
-            await _until(over, self._api, inner, receive, send)
+            begun = await _until(over, self._api, inner, receive, send)
+        if not begun:
+            await self._ended(device)(scope, receive, send)
+
+    def _ended(self, device: Device) -> Response:
+        """Instead of an answer that has not begun. The core stops, unless the device was signed out: that it hears
+        only then, for it forgets its secret at once.
+        """
+        if self._sessions.is_known(device):
+            return of_error(ClientClosedError("the core stops, or serves the page no longer"))
+        return of_error(NotSignedInError())
 
     def _device(self, headers: Headers) -> Device | None:
         shown = self._place.shown(headers)
@@ -145,8 +155,8 @@ def named(agent: str) -> str:
     return f"{browser}, {system}" if system else browser
 
 
-async def _until(over: asyncio.Event, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the application answer until that is set; then its answer ends where it is."""
+async def _until(over: asyncio.Event, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Let the application answer until that is set; then its answer ends where it is. Whether one had begun."""
     started = ended = False
 
     async def sending(message: Message) -> None:
@@ -165,7 +175,6 @@ async def _until(over: asyncio.Event, app: ASGIApp, scope: Scope, receive: Recei
         for task in (answering, ending):
             task.cancel()
         await asyncio.gather(answering, ending, return_exceptions=True)
-    if not started:
-        await of_error(NotSignedInError())(scope, receive, send)
-    elif not ended:
+    if started and not ended:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+    return started

@@ -138,6 +138,10 @@ class Sessions:
             self._ledger.spawn(self._keep())
         return device
 
+    def is_known(self, device: Device) -> bool:
+        """Whether it is still let in."""
+        return self._devices.get(device.id) is not None
+
     def devices(self) -> list[Device]:
         """Everyone who is let in, the oldest first."""
         for gone in self._devices.expire(wall_ms()):
