@@ -73,9 +73,9 @@ PAGE = 256
 @dataclass(frozen=True, slots=True)
 class Status:
     """How it is right now. `node` is None while offline; `reason` says why then, and `problem` the same for a person,
-    with what to do, both empty while nothing is wrong. `waiting` counts chats that texts wait in; `trouble` is what the disk
-    or the profile refuses, None when all is well. `key_agreement` is that of the connection to the node; `retry_at` is
-    when the next attempt to log in comes, in milliseconds since 1970.
+    with what to do, both empty while nothing is wrong. `waiting` counts chats that texts wait in; `trouble` is what the
+    disk or the profile refuses, None when all is well. `key_agreement` is that of the connection to the node;
+    `retry_at` is when the next attempt to log in comes, in milliseconds since 1970.
     """
 
     uin: Uin

@@ -47,8 +47,8 @@ class TroubleShown(Shown):
 
 class StatusShown(Shown):
     """How the core is. `reason` says why it is offline, `problem` the same for a person, `retry_at` when the next
-    attempt comes; `trouble` is null while the disk takes everything; `key_agreement` is that of the connection to the node;
-    `last_event` is where to follow the events from.
+    attempt comes; `trouble` is null while the disk takes everything; `key_agreement` is that of the connection to the
+    node; `last_event` is where to follow the events from.
     """
 
     version: str
