@@ -14,6 +14,7 @@ from sim_core.person import SimTalks
 from uzel.core import works
 from uzel.core.carriers import ENVELOPE_CODE
 from uzel.core.conversation import Effect, Outgoing, Settle, Take, Taken
+from uzel.core.gate import Gate
 from uzel.core.talk import Talk
 from uzel.names import Fingerprint, Uin
 from uzel.store.records import TextRecord
@@ -142,6 +143,31 @@ class StoredAfterFailure(SimTalks):
         return talk
 
 
+class SentWhileStopped(SimTalks):
+    """A contact who showed another key is let in with the one that is pinned, before the person has decided."""
+
+    def begin(self, *arguments: Any) -> Talk:
+        talk = super().begin(*arguments)
+        if talk.peer.uin in self._ledger.people and talk.peer.uin not in self._ledger.blocked:
+            talk.delivery.judged(Gate.OPEN)
+        return talk
+
+
+class LostWithTheKey(SimTalks):
+    """With the old key what waited for it is forgotten."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        people, texts = (tables := self._ledger.writer._tables).people, tables.texts
+        unstop = people.unstop
+
+        def forgets(uin: Uin) -> bool:
+            texts._db.execute("DELETE FROM texts WHERE chat = ? AND state = 'queued'", (uin,))
+            return unstop(uin)
+
+        people.unstop = forgets  # type: ignore[method-assign]
+
+
 class DeliveredOnceSent(SimTalks):
     """A text that was sent is marked delivered."""
 
@@ -166,4 +192,6 @@ FAULTS: dict[str, type[SimTalks]] = {
     "a resend as 30 of what was sent as 31": EnvelopesForgotten,
     "something stored after a failure to store": StoredAfterFailure,
     "marked delivered when sent": DeliveredOnceSent,
+    "texts for a contact who is stopped": SentWhileStopped,
+    "what waited lost with the old key": LostWithTheKey,
 }
