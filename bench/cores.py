@@ -29,6 +29,7 @@ from uzel.core.works import keep
 from uzel.identity import Identity
 from uzel.local.core_client import CoreClient
 from uzel.names import Uin
+from uzel.net.loop import loop_factory
 from uzel.store.profile import Profile
 from uzel.store.tables import Tables
 
@@ -72,8 +73,12 @@ def core(folder: Path, node: NodeProcess) -> Iterator[subprocess.Popen[bytes]]:
 def texts(folder: Path, people: Sequence[Identity], nodes: int, seconds: float) -> Figures:
     """One text in flight, then as many as the outbox takes."""
     acquainted(folder, people)
-    with federation(folder / "nodes", list(people), nodes) as between, core(folder / "1", between[-1]):
-        return asyncio.run(_texts(folder / "0", between[0], people[1].uin, seconds))
+    with (
+        federation(folder / "nodes", list(people), nodes) as between,
+        core(folder / "1", between[-1]),
+        asyncio.Runner(loop_factory=loop_factory()) as runner,  # the loop of `uzel start`
+    ):
+        return runner.run(_texts(folder / "0", between[0], people[1].uin, seconds))
 
 
 async def _texts(folder: Path, node: NodeProcess, to: Uin, seconds: float) -> Figures:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from uzel.core.conversation import STORAGE, Arrived, Delivery, Effect, End, Keep, Knock, Outgoing, Settle, Take
+from uzel.core.conversation import STORAGE, Arrived, Delivery, Effect, End, Keep, Knock, Outgoing, Settle, Take, Taken
 from uzel.core.gate import Gate
 from uzel.core.settings import DeliveryBounds
 
 BOUNDS = DeliveryBounds(take=3, take_bytes=1000, keep=3)
 FIRST = Take(0, 3, 1000)
+NOTHING = Taken((), more=False)
 
 
 class Paper:
@@ -46,8 +47,8 @@ def begun(room: int = 100, *, gate: Gate | None = Gate.OPEN, peer: Gate | None =
     return delivery, paper
 
 
-def texts(*numbers: int, text: str = "hello") -> list[Outgoing]:
-    return [Outgoing(number, number.to_bytes(16), text, None, 0) for number in numbers]
+def texts(*numbers: int, text: str = "hello", more: bool = True) -> Taken:
+    return Taken(tuple(Outgoing(number, number.to_bytes(16), text, None, 0) for number in numbers), more)
 
 
 def came(key: int, text: str = "hello") -> Arrived:
@@ -80,7 +81,7 @@ def test_texts_are_taken_from_the_outbox_then_sent_and_taken_on_until_there_are_
     delivery.taken(texts(4, 5, 9))
     assert paper.take() == sent(4, 5, 9)
     assert delivery.take_effects() == [Take(9, 3, 1000)]
-    delivery.taken([])
+    delivery.taken(NOTHING)
     assert delivery.take_effects() == []
     delivery.queued()
     assert delivery.take_effects() == [Take(9, 3, 1000)]
@@ -91,8 +92,21 @@ def test_one_take_at_a_time_and_none_is_missed_that_came_meanwhile() -> None:
     delivery.take_effects()
     delivery.queued()
     assert delivery.take_effects() == []
-    delivery.taken([])
+    delivery.taken(NOTHING)
     assert delivery.take_effects() == [FIRST]
+    delivery.queued()
+    delivery.taken(texts(1, more=False))
+    assert delivery.take_effects() == [Take(1, 3, 1000)]
+
+
+def test_nobody_looks_again_where_nothing_waited() -> None:
+    delivery, paper = begun()
+    delivery.take_effects()
+    delivery.taken(texts(4, 5, more=False))
+    assert (delivery.take_effects(), paper.take()) == ([], sent(4, 5))
+    delivery.reported(4)
+    delivery.reported(5)
+    assert delivery.take_effects() == [Settle((4, 5), ())]
 
 
 def test_the_window_holds_back_and_reports_let_on() -> None:
@@ -209,7 +223,7 @@ def test_whom_we_do_not_let_in_gets_nothing_either() -> None:
 def taking(gate: Gate | None = Gate.OPEN) -> tuple[Delivery, Paper]:
     delivery, paper = begun(gate=gate)
     delivery.take_effects()
-    delivery.taken([])
+    delivery.taken(NOTHING)
     return delivery, paper
 
 

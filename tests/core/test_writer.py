@@ -12,7 +12,7 @@ import pytest
 
 from client.client_world import ALICE, identity
 from uzel.core.writer import MOST_TOGETHER, Writer
-from uzel.errors import ClientClosedError, ConfigError, StorageError
+from uzel.errors import ClientClosedError, ConfigError, StorageError, UzelError
 from uzel.store.profile import Profile
 from uzel.store.tables import Tables
 
@@ -95,6 +95,30 @@ def test_a_work_that_fails_is_taken_back_alone(tmp_path: Path) -> None:
             await failing
         assert await writer.run(kinds) == ["first", "last"]
         assert writer.trouble is None
+
+    run(tmp_path, story)
+
+
+def test_what_a_commit_tells_is_told_on_with_its_answers_and_nothing_that_was_taken_back(tmp_path: Path) -> None:
+    def fails(tables: Tables) -> None:
+        tables.journal.append("half done", {}, 0)
+        raise ConfigError("no")
+
+    async def story(writer: Writer, file: Counted) -> None:
+        heard: list[str] = []
+        writer.on_told = lambda told: heard.extend(fresh.kind for fresh in told)
+        file.refuses = True
+        for refused in [writer.submit(work) for work in (note("refused"), fails, note("refused"))]:
+            with pytest.raises(UzelError):
+                await refused
+        file.refuses = False
+        futures = [writer.submit(work) for work in (note("first"), fails, note("second"), kinds)]
+        await asyncio.wait(futures)
+        assert heard == ["first", "second"] == futures[-1].result()
+        with pytest.raises(ConfigError):
+            await writer.run(fails)
+        await writer.run(note("last"))
+        assert heard == ["first", "second", "last"]
 
     run(tmp_path, story)
 

@@ -91,7 +91,8 @@ def test_option_environment_file_default(tmp_path: Path) -> None:
     for name in ("one", "two", "three"):
         assert uzel("identity", "new", "--profile", tmp_path / name).returncode == 0
     wanted = [json.loads(uzel("me", "--profile", tmp_path / name, "--json").stdout) for name in ("one", "two", "three")]
-    assert uzel("config", "set", "profile", tmp_path / "one", env=env).returncode == 0
+    chosen = uzel("config", "set", "profile", tmp_path / "one", "--json", env=env)
+    assert json.loads(chosen.stdout) == {"setting": "profile", "value": f"{tmp_path}/one", "source": "file"}
     assert uzel("config", "get", "profile", env=env).stdout == f"{tmp_path}/one\n"
     both = {**env, "UZEL_PROFILE": str(tmp_path / "two")}
     found = [
@@ -103,7 +104,8 @@ def test_option_environment_file_default(tmp_path: Path) -> None:
     shown = [json.loads(line) for line in uzel("config", "show", "--json", env=both).stdout.splitlines()]
     assert shown[0] == {"setting": "profile", "value": str(tmp_path / "two"), "source": "environment"}
     assert shown[2] == {"setting": "nodes", "value": None, "source": "default"}
-    assert uzel("config", "unset", "profile", env=env).returncode == 0
+    chosen = uzel("config", "unset", "profile", "--json", env=env)
+    assert json.loads(chosen.stdout) == {"setting": "profile", "value": None, "source": "default"}
     assert uzel("config", "get", "profile", env=env).stdout == ""
     path = Path(uzel("config", "path", env=env).stdout.strip())
     path.write_text("nodez = 1\n")

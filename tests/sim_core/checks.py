@@ -2,7 +2,8 @@
 
 The disks are the truth: what they hold outlived every crash. Between Uzels every text that was accepted, and not taken
 back, is in the other history exactly once, and first arrivals are in the order of their numbers. A text that ever went
-as 30 has no id over there, so it is there at least once.
+as 30 has no id over there, so it is there at least once; so is one that went under two keys, for ids are remembered by
+key. Nothing goes to a contact who showed another key, and nothing is taken, until that key is accepted.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sim.story import Story, Violation
-from sim_core.exchange import fingerprint_of
 from sim_core.loop import SimLoop
 from uzel.core.conversation import Outgoing
+from uzel.identity import PeerTrust
 from uzel.names import Uin
 from uzel.store.records import TextRecord, TextState
 
@@ -32,6 +33,7 @@ class Checks:
         self.people: dict[Uin, Person] = {}
         self._accepted: dict[Uin, dict[bytes, str]] = defaultdict(dict)
         self._sent_as: dict[tuple[Uin, bytes], set[int]] = defaultdict(set)
+        self._sent_under: dict[tuple[Uin, bytes], set[int]] = defaultdict(set)
         self._reported: Counter[tuple[Uin, Uin, str]] = Counter()
         self.again: set[tuple[Uin, bytes]] = set()
         """Texts that were sent once, taken back and tried again: they have another place in the outbox than before."""
@@ -51,11 +53,17 @@ class Checks:
         if code == 0x30 and 0x31 in before:
             self._wrong(person, f"sends {text.number} as 30, which went as 31")
         before.add(code)
+        self._sent_under[person.uin, text.id].add(person.key)
+        if self._is_stopped(person, peer):
+            self._wrong(person, f"sends {text.number} to {peer}, who showed another key")
 
-    def reports(self, person: Person, peer: Uin, key: Any) -> None:
+    def reports(self, person: Person, trust: PeerTrust, key: Any) -> None:
         """A report leaves."""
+        peer = trust.uin
+        if self._is_stopped(person, peer):
+            self._wrong(person, f"takes a text of {peer}, who showed another key")
         if isinstance(key, bytes):
-            if not person.disk.tables.texts.has_seen(fingerprint_of(peer), key):
+            if not person.disk.tables.texts.has_seen(trust.fingerprint, key):
                 self._wrong(person, "reports what is not committed")
             return
         reported = self._reported
@@ -63,6 +71,11 @@ class Checks:
         sql = "SELECT count(*) FROM texts WHERE chat = ? AND outgoing = 0 AND text = ?"
         if person.disk.db.execute(sql, (peer, key.text)).fetchone()[0] < reported[person.uin, peer, key.text]:
             self._wrong(person, "reports a text that is not committed")
+
+    @staticmethod
+    def _is_stopped(person: Person, peer: Uin) -> bool:
+        contact = None if person.life is None else person.life.ledger.people.get(peer)
+        return contact is not None and contact.stopped is not None
 
     # -- At the end -------------------------------------------------------------------------------------------
 
@@ -91,7 +104,8 @@ class Checks:
         heard = self.heard(peer, person.uin)
         times = Counter(heard)
         for text in texts:
-            once = 0x30 not in self._sent_as[person.uin, text.id]
+            name = (person.uin, text.id)
+            once = 0x30 not in self._sent_as[name] and len(self._sent_under[name]) < 2
             if times[text.text] > 1 and once:
                 self._wrong(peer, f"has {text.text[:12]!r} of {person.name} {times[text.text]} times")
             if text.state is TextState.DELIVERED and not times[text.text]:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlcipher3 import dbapi2
 
@@ -22,8 +22,13 @@ from uzel.core.writer import MOST_TOGETHER, Result, Work, Writer, _answer, _Aske
 from uzel.errors import StorageError
 from uzel.store.connection import Connection
 from uzel.store.messages_schema import MESSAGE_TABLES
+from uzel.store.pins import DatabasePins
+from uzel.store.schema import PROFILE_TABLES
 from uzel.store.search import Search
 from uzel.store.tables import Tables
+
+if TYPE_CHECKING:
+    from uzel.store.cipher import CipherFile
 
 
 class Disk:
@@ -33,7 +38,8 @@ class Disk:
         self.db: Any = dbapi2.connect(":memory:", isolation_level=None)
         _empty().backup(self.db)
         self.db.execute("PRAGMA foreign_keys = ON")
-        self.tables = Tables(self.db)
+        self.pins = DatabasePins(cast("CipherFile", self))
+        self.tables = Tables(self.db, self.pins)
         self.tables.texts._search = _NoSearch(self.db)
         self.is_full = False
 
@@ -43,7 +49,12 @@ class Disk:
         return int(self.db.total_changes)
 
     @contextmanager
-    def transaction(self) -> Iterator[object]:
+    def errors(self) -> Iterator[None]:
+        """As `CipherFile.errors`; reading always works."""
+        yield
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
         """As `CipherFile.transaction`."""
         outer = not self.db.in_transaction
         self.db.execute("BEGIN IMMEDIATE" if outer else "SAVEPOINT part")
@@ -71,6 +82,7 @@ class SimWriter(Writer):
         self._slowest = slowest
         self._busy = self._dead = False
         self.trouble = None
+        self._told = []
         self._answered_at = 0.0
 
     def submit(self, work: Work[Result]) -> asyncio.Future[Result]:
@@ -94,6 +106,7 @@ class SimWriter(Writer):
         if self._dead:
             return
         outcomes = self._do(batch)
+        self._told.clear()  # nobody waits for a text here
         now = self._loop.time()
         self._answered_at = max(self._answered_at + TICK, now + self._chance.random() * self._slowest)
         self._loop.call_at(self._answered_at, self._answer, outcomes)
@@ -122,5 +135,5 @@ class _NoSearch(Search):
 def _empty() -> Any:
     """An empty profile's tables, made once."""
     db = dbapi2.connect(":memory:", isolation_level=None)
-    db.executescript(MESSAGE_TABLES)
+    db.executescript(PROFILE_TABLES + MESSAGE_TABLES)
     return db

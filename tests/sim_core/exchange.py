@@ -1,7 +1,8 @@
 """The nodes between the people, as far as anybody notices: who is online, calls, and the lines that are laid for them.
 
 Rules kept as the nodes and `client.calls` keep them: one call is set up between two people at a time, both may ask for
-it (D14); whoever talks already refuses if the talk is alive (D13). What happens at an end then is the product's:
+it (D14); whoever talks already refuses if the talk is alive (D13); a key is pinned at first use, and another one ends
+the call. What happens at an end then is the product's:
 `Calls._begin` ends the older conversation before the newer begins. Counterpart: `person`, at both ends.
 """
 
@@ -20,8 +21,8 @@ from uzel.client.data_connection import DataConnection
 from uzel.client.events import ArrivedCall
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
-from uzel.errors import ConversationEndedError, UnavailableError, UzelError
-from uzel.identity import PeerTrust
+from uzel.errors import ConversationEndedError, PeerKeyChangedError, UnavailableError, UzelError
+from uzel.identity import PeerTrust, Pins
 from uzel.names import Fingerprint, Uin
 from uzel.net.runner import Runner
 
@@ -32,9 +33,9 @@ RINGS = 30.0
 Tell = Callable[..., None]
 
 
-def fingerprint_of(uin: Uin) -> Fingerprint:
-    """A made-up key."""
-    return Fingerprint(int(uin).to_bytes(32))
+def fingerprint_of(uin: Uin, key: int = 0) -> Fingerprint:
+    """A made-up key; one person may have several, one after the other."""
+    return Fingerprint(int(uin).to_bytes(16) + key.to_bytes(16))
 
 
 class Exchange:
@@ -65,7 +66,7 @@ class Exchange:
         alpn = "uzel/2" if b"uzel/2" in caller.alpn and b"uzel/2" in callee.alpn else "uzel/1"
         for side, other, end in ((caller, callee, line.ends[0]), (callee, caller, line.ends[1])):
             side.connecting(other.uin)
-            self._loop.call_later(self.soon(), side.open, other.uin, end, alpn)
+            self._loop.call_later(self.soon(), side.open, other.uin, end, alpn, other.fingerprint)
 
     def _ring_at(self, caller: AnyCalls, set_up: SimSetUp, to: Uin) -> None:
         callee = self.online.get(to)
@@ -97,13 +98,15 @@ class SimData(DataConnection):
 
 
 class SimCalls(Calls[Carried], Generic[Carried]):
-    """Of `Calls`, the conversations; what goes on at the node is the exchange's."""
+    """Of `Calls`, the conversations; what goes on at the node is the exchange's. Without `pins` any key will do."""
 
     def __init__(
         self, exchange: Exchange, uin: Uin, extension: Extension[Carried], settings: ClientSettings, tell: Tell
     ) -> None:
         self.exchange = exchange
         self.uin = uin
+        self.fingerprint = fingerprint_of(uin)
+        self.pins: Pins | None = None
         self.alpn = tuple(extension.alpn)
         self.dead = False
         self.set_ups: dict[Uin, SimSetUp] = {}
@@ -165,8 +168,8 @@ class SimCalls(Calls[Carried], Generic[Carried]):
         """A line is being laid."""
         (self.set_ups.get(peer) or self._new_set_up(peer)).connected = True
 
-    def open(self, peer: Uin, end: End, alpn: str) -> None:
-        """A line is there."""
+    def open(self, peer: Uin, end: End, alpn: str, shown: Fingerprint) -> None:
+        """A line is there, and the key that is shown at its other end."""
         if self.dead:
             end.sever()
             return
@@ -176,7 +179,7 @@ class SimCalls(Calls[Carried], Generic[Carried]):
         set_up.connected = True
         if set_up.opening is not None:
             set_up.opening.cancel()
-        set_up.opening = self._spawn(self._open_line(peer, set_up, SimData(end, alpn)))
+        set_up.opening = self._spawn(self._open_line(peer, set_up, SimData(end, alpn), shown))
 
     # -- Inside -----------------------------------------------------------------------------------------------
 
@@ -203,10 +206,11 @@ class SimCalls(Calls[Carried], Generic[Carried]):
             ArrivedCall(caller.uin, accept, lambda: self.exchange.refuse(caller, ring, self.uin), lambda: True)
         )
 
-    async def _open_line(self, peer: Uin, set_up: SimSetUp, data: SimData) -> None:
+    async def _open_line(self, peer: Uin, set_up: SimSetUp, data: SimData, shown: Fingerprint) -> None:
         try:
             await self._secure(data)
-            conversation = await self._begin(data, peer, PeerTrust(peer, fingerprint_of(peer), False, False))
+            self._trust(peer, shown)
+            conversation = await self._begin(data, peer, PeerTrust(peer, shown, False, False))
         except UzelError as error:
             await data.abort()
             self._fail_with(peer, set_up, error)
@@ -219,12 +223,22 @@ class SimCalls(Calls[Carried], Generic[Carried]):
             self.begun(conversation)
 
     async def _secure(self, data: SimData) -> None:
-        """The handshake, and the look at the key. Raises `ConversationEndedError`."""
+        """The handshake. Raises `ConversationEndedError`."""
         await asyncio.sleep(self.exchange.soon())
         if data.runner.is_closing and self.exchange.chance.random() < 0.7:  # else the goodbye came right behind it
             raise ConversationEndedError
         data.runner._secured = True
         data.runner.update()
+
+    def _trust(self, peer: Uin, shown: Fingerprint) -> None:
+        """The look at the key. Raises `PeerKeyChangedError`, `StorageError`."""
+        if self.pins is None or (self.pins.peer(peer) is None and not self._extension.remembers(peer)):
+            return
+        try:
+            self.pins.pin_peer(peer, shown, verified=False)
+        except PeerKeyChangedError as error:
+            error.shown = shown
+            raise
 
     def begun(self, conversation: Carried) -> None:
         """A conversation stands."""

@@ -13,7 +13,8 @@ from typing import Any
 from sim_core.person import SimTalks
 from uzel.core import works
 from uzel.core.carriers import ENVELOPE_CODE
-from uzel.core.conversation import Effect, Outgoing, Settle, Take
+from uzel.core.conversation import Effect, Outgoing, Settle, Take, Taken
+from uzel.core.gate import Gate
 from uzel.core.talk import Talk
 from uzel.names import Fingerprint, Uin
 from uzel.store.records import TextRecord
@@ -40,10 +41,10 @@ class SentTooSoon(SimTalks):
             return
         disk, taken = self.life.person.disk, []
         with suppress(_TakenBackError), disk.transaction():
-            taken += work(disk.tables)
+            taken.append(work(disk.tables))
             raise _TakenBackError
         super()._do(talk, work, lambda _: None, lambda: None)
-        self._loop.call_soon(_answer, talk, done, taken)
+        self._loop.call_soon(_answer, talk, done, taken[0])
 
 
 def _answer(talk: Talk, done: Callable[[Any], None], result: object) -> None:
@@ -113,14 +114,14 @@ class EnvelopesForgotten(SimTalks):
         super().carry_out(talk, [effect for effect in effects if not isinstance(effect, Take)])
 
     @staticmethod
-    def _take(talk: Talk, wanted: Take) -> Callable[[Tables], list[Outgoing]]:
+    def _take(talk: Talk, wanted: Take) -> Callable[[Tables], Taken]:
         peer, code = talk.peer.uin, talk.carrier.code
 
-        def work(tables: Tables) -> list[Outgoing]:
+        def work(tables: Tables) -> Taken:
             taken = works.take(tables, peer, wanted, ENVELOPE_CODE, 0)
             if code != ENVELOPE_CODE:
                 tables.texts._db.executemany(
-                    "UPDATE texts SET sent_as = ? WHERE number = ?", [(code, text.number) for text in taken]
+                    "UPDATE texts SET sent_as = ? WHERE number = ?", [(code, text.number) for text in taken.texts]
                 )
             return taken
 
@@ -140,6 +141,31 @@ class StoredAfterFailure(SimTalks):
 
         delivery.keep_failed = goes_on  # type: ignore[method-assign]
         return talk
+
+
+class SentWhileStopped(SimTalks):
+    """A contact who showed another key is let in with the one that is pinned, before the person has decided."""
+
+    def begin(self, *arguments: Any) -> Talk:
+        talk = super().begin(*arguments)
+        if talk.peer.uin in self._ledger.people and talk.peer.uin not in self._ledger.blocked:
+            talk.delivery.judged(Gate.OPEN)
+        return talk
+
+
+class LostWithTheKey(SimTalks):
+    """With the old key what waited for it is forgotten."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        people, texts = (tables := self._ledger.writer._tables).people, tables.texts
+        unstop = people.unstop
+
+        def forgets(uin: Uin) -> bool:
+            texts._db.execute("DELETE FROM texts WHERE chat = ? AND state = 'queued'", (uin,))
+            return unstop(uin)
+
+        people.unstop = forgets  # type: ignore[method-assign]
 
 
 class DeliveredOnceSent(SimTalks):
@@ -166,4 +192,6 @@ FAULTS: dict[str, type[SimTalks]] = {
     "a resend as 30 of what was sent as 31": EnvelopesForgotten,
     "something stored after a failure to store": StoredAfterFailure,
     "marked delivered when sent": DeliveredOnceSent,
+    "texts for a contact who is stopped": SentWhileStopped,
+    "what waited lost with the old key": LostWithTheKey,
 }

@@ -32,8 +32,16 @@ from uzel.core.outbox import Outbox
 from uzel.core.settings import CoreSettings, DeliveryBounds
 from uzel.core.talk import Talk
 from uzel.core.talks import Talks
-from uzel.errors import DowngradedError, NoRequestError, NotAContactError, StorageError, UnavailableError, UzelError
-from uzel.identity import MemoryPins, PeerTrust
+from uzel.errors import (
+    DowngradedError,
+    NoRequestError,
+    NotAContactError,
+    PeerKeyChangedError,
+    StorageError,
+    UnavailableError,
+    UzelError,
+)
+from uzel.identity import PeerTrust
 from uzel.names import ContactLink, NodeAddress, Uin
 from uzel.net.runner import Runner
 from uzel.session.envelope_conversation import EnvelopeMachine
@@ -98,17 +106,17 @@ class SimTalks(Talks):
 
 
 def _tap(talk: Talk, person: Person) -> None:
-    send, report, code, peer = talk.carrier.send, talk.carrier.report, talk.carrier.code, talk.peer.uin
+    send, report, code, peer = talk.carrier.send, talk.carrier.report, talk.carrier.code, talk.peer
 
     def sends(text: Outgoing) -> None:
         if person.life is not None and not person.life.dead and talk.is_open:
-            person.life.tell("sends", text.number, f"as {code:x} to", peer)
-            person.checks.sends(person, peer, text, code)
+            person.life.tell("sends", text.number, f"as {code:x} to", peer.uin)
+            person.checks.sends(person, peer.uin, text, code)
         send(text)
 
     def reports(key: Any) -> None:
         if person.life is not None and not person.life.dead and talk.is_open:
-            person.life.tell("reports to", peer)
+            person.life.tell("reports to", peer.uin)
             person.checks.reports(person, peer, key)
         report(key)
 
@@ -142,7 +150,8 @@ class Person:
     talks: type[SimTalks] = SimTalks
     envelopes: bool = True
     disk: Disk = field(default_factory=Disk)
-    pins: MemoryPins = field(default_factory=MemoryPins)
+    key: int = 0
+    """Which of its keys its next life has."""
     life: Life | None = None
     said: int = 0
     clock: int = 1
@@ -243,6 +252,17 @@ class Person:
             await (life.people.block(peer) if blocked else life.people.unblock(peer))
             life.tell("blocks" if blocked else "unblocks", peer)
 
+    async def accept_keys(self) -> None:
+        """Accept what contacts show who showed another key."""
+        life = self.awake
+        if life is None:
+            return
+        for contact in list(life.ledger.people.values()):
+            if contact.stopped is not None:
+                with suppress(NotAContactError, PeerKeyChangedError, StorageError):
+                    await life.people.accept_key(contact.uin, contact.stopped)
+                    life.tell("accepts the key of", contact.uin)
+
     async def remove(self, peer: Uin) -> None:
         """Let a contact go, and what waits for them."""
         life = self.awake
@@ -268,8 +288,9 @@ class Life(Messenger):
 
     def __init__(self, person: Person) -> None:
         core = replace(CoreSettings(), delivery=person.manners.bounds)
+        self.fingerprint = fingerprint_of(person.uin, person.key)
         profile = SimpleNamespace(
-            pins=person.pins, identity=SimpleNamespace(uin=person.uin, fingerprint=fingerprint_of(person.uin))
+            pins=person.disk.pins, identity=SimpleNamespace(uin=person.uin, fingerprint=self.fingerprint)
         )
         super().__init__(cast("Profile", profile), (), core, ClientSettings())
         self.person = person
@@ -292,6 +313,7 @@ class Life(Messenger):
         for chat in await ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())
         self._calls = SimCalls(self.person.exchange, self.person.uin, talks, self._client_settings, self.tell)
+        self._calls.fingerprint, self._calls.pins = self.fingerprint, self.person.disk.pins
         if not self.person.envelopes:
             self._calls.alpn = (b"uzel/1",)
         self._client = cast("BaseClient[Talk]", _Client(self._calls))

@@ -20,7 +20,7 @@ from sim_core.person import Manners, Person, SimTalks
 from uzel.core.settings import DeliveryBounds
 from uzel.names import Uin
 
-KINDS = ("breaks", "crashes", "disks", "strangers", "quarrels", "clocks", "older", "base", "everything")
+KINDS = ("breaks", "keys", "crashes", "disks", "strangers", "quarrels", "clocks", "older", "base", "everything")
 PATIENCE = 3 * 3600.0
 """Seconds of calm within which everything has arrived: who was not let in is tried hourly."""
 IDLE = 600.0
@@ -134,6 +134,9 @@ def _trouble(stage: Stage, exchange: Exchange) -> None:
             stage.some(4, lambda person=person: _befriend(stage, person))  # type: ignore[misc]
         if stage.has("quarrels"):
             stage.some(3, lambda person=person: _quarrel(stage, person))  # type: ignore[misc]
+        if stage.has("keys"):
+            stage.some(2, lambda person=person: _change_key(stage, person))  # type: ignore[misc]
+            stage.some(4, person.accept_keys)
         if stage.has("clocks"):
             stage.some(4, lambda person=person: _jump(stage, person))  # type: ignore[misc]
             stage.some(2, lambda person=person: _restart(stage, person))  # type: ignore[misc]
@@ -157,6 +160,15 @@ async def _restart(stage: Stage, person: Person) -> None:
     if stage.has("older"):
         person.envelopes = stage.chance.random() < 0.5
     await asyncio.sleep(stage.chance.random() * stage.chance.choice((0.1, 20.0)))
+    await person.wake()
+
+
+async def _change_key(stage: Stage, person: Person) -> None:
+    """Its core shows another key from now on; or one that it had before, as somebody in between might."""
+    person.crash()
+    person.key = stage.chance.randrange(3)
+    stage.checks.story.tell(stage.loop.time(), person.name, "has the key", person.key)
+    await asyncio.sleep(stage.chance.random() * 5)
     await person.wake()
 
 
@@ -220,6 +232,8 @@ async def _everything_arrives(stage: Stage) -> None:
     until = stage.loop.time() + PATIENCE
     for look in (*_LOOKS, PATIENCE):
         await asyncio.sleep(min(look, max(0.0, until - stage.loop.time())))
+        for person in stage.people:
+            await person.accept_keys()
         if all(_is_quiet(person) for person in stage.people) and (stage.base is None or stage.base.is_quiet()):
             return
     for person in stage.people:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.message_tables import NOW, Database, in_memory
-from uzel.store.journal import Journal
+from uzel.store.journal import MANY, MOST_FRESH, Fresh, Journal
 from uzel.store.records import JournalEntry
 
 
@@ -50,6 +50,19 @@ def test_a_number_that_never_was_is_of_another_journal(journal: Journal) -> None
     journal.append("n", {}, NOW)
     assert journal.since(1, 9) == ([], False)
     assert journal.since(2, 9) == ([], True)
+
+
+def test_what_is_fresh_is_at_hand_once_and_bounded(journal: Journal) -> None:
+    journal.append("first", {"n": 1}, NOW)
+    mark = journal.mark()
+    journal.append("taken back", {}, NOW)
+    journal.back_to(mark)
+    assert journal.take() == [Fresh("first", {"n": 1})]
+    assert journal.take() == []
+    for n in range(MOST_FRESH + 2):
+        journal.append("n", {"n": n}, NOW)
+    fresh = journal.take()
+    assert (len(fresh), fresh[-1]) == (MOST_FRESH, MANY)
 
 
 def test_what_was_rolled_back_did_not_happen(db: Database, journal: Journal) -> None:

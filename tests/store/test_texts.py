@@ -64,6 +64,7 @@ def test_the_outbox_is_in_the_order_of_queueing_for_each_chat(texts: Texts) -> N
     assert texts.chats_waiting() == [ANN, BOB]
     assert [text.number for text in texts.waiting(ANN, 1)] == [first]
     assert [text.number for text in texts.waiting(ANN, 9, after=first)] == [second]
+    assert [texts.is_waiting(ANN, after) for after in (0, first, second)] == [True, True, False]
 
 
 def test_texts_are_taken_up_to_a_size_and_a_larger_one_alone(texts: Texts) -> None:
@@ -101,7 +102,7 @@ def test_what_is_delivered_stays_so(texts: Texts) -> None:
     assert not texts.failed(number, "late", NOW + 1)
     assert not texts.cancel(number, NOW + 1, force=True)
     assert texts.retry(number, NOW + 1) is None
-    assert texts.requeue(ANN, NOW + 1) == 0
+    assert texts.requeue(ANN, NOW + 1) == []
     assert texts.get(number) == before
 
 
@@ -124,7 +125,7 @@ def test_what_a_conversation_left_waits_again_in_its_place(texts: Texts) -> None
     for number in (first, second, other):
         texts.sending(number, E, NOW)
     texts.delivered(first, NOW)
-    assert texts.requeue(ANN, NOW + 9) == 1
+    assert texts.requeue(ANN, NOW + 9) == [second]
     again = texts.get(second)
     assert again is not None
     assert (again.state, again.changed_at, again.sent_as) == (TextState.QUEUED, NOW + 9, E)

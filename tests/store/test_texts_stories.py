@@ -116,7 +116,7 @@ class TextStories(RuleBasedStateMachine):
     def conversation_ends(self, chat: Uin) -> None:
         now = self.tick()
         sending = [text for text in self.model.of(chat) if text.state is TextState.SENDING]
-        assert self.texts.requeue(chat, now) == len(sending)
+        assert self.texts.requeue(chat, now) == sorted(text.number for text in sending)
         for text in sending:
             self.moved(text, TextState.QUEUED)
 

@@ -11,7 +11,7 @@ the other side's `Delivery`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,6 +74,14 @@ class Take:
     after: int
     most: int
     most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a `Take` found, and whether more waited behind it then: else nobody needs to look again."""
+
+    texts: tuple[Outgoing, ...]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +185,14 @@ class Delivery:
         self._more = True
         self._pump()
 
-    def taken(self, texts: Sequence[Outgoing]) -> None:
+    def taken(self, taken: Taken) -> None:
         """The texts that `Take` asked for."""
         self._taking = False
-        if texts:
-            self._last = texts[-1].number
-            self._more = True
+        self._more = self._more or taken.more  # one may have been queued since
+        if taken.texts:
+            self._last = taken.texts[-1].number
             if not self._ended:
-                self._ready += texts
+                self._ready += taken.texts
         self._pump()
 
     def reported(self, number: int) -> None:

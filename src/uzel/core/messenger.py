@@ -72,19 +72,21 @@ PAGE = 256
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How it is right now. `node` is None while offline; `reason` says why then. `waiting` counts chats that texts wait
-    in; `trouble` is what the disk refuses, for a person, and empty when all is well. `key_agreement` is that of the
-    connection to the node; `retry_at` is when the next attempt to log in comes, in milliseconds since 1970.
+    """How it is right now. `node` is None while offline; `reason` says why then, and `problem` the same for a person,
+    with what to do, both empty while nothing is wrong. `waiting` counts chats that texts wait in; `trouble` is what the
+    disk or the profile refuses, None when all is well. `key_agreement` is that of the connection to the node;
+    `retry_at` is when the next attempt to log in comes, in milliseconds since 1970.
     """
 
     uin: Uin
     fingerprint: Fingerprint
     node: NodeReference | None
     reason: str
+    problem: str
     contested: bool
     conversations: int
     waiting: int
-    trouble: str
+    trouble: StorageError | ProfileError | None
     key_agreement: str | None
     retry_at: int | None
 
@@ -219,10 +221,11 @@ class Messenger:
             self._client.fingerprint,
             node or (NodeReference(self._online.node) if self._online is not None else None),
             self._why_offline(),
+            str(self._offline.error) if self._online is None and self._offline is not None else "",
             self._offline is not None and self._offline.contested,
             len(self._talks.open),
             waiting,
-            str(self.ledger.writer.trouble or ""),
+            self.ledger.writer.trouble,
             self._client.key_agreement,
             self._retry_at if self._online is None else None,
         )

@@ -75,11 +75,13 @@ class Talk(CarriedConversation):
         return isinstance(self.carrier, EnvelopeCarrier)
 
     def update(self) -> None:
-        """The delivery was told something: do what it wants, and let the bytes go."""
-        while effects := self.delivery.take_effects():
-            self._desk.carry_out(self, effects)
+        """The delivery was told something: let the bytes go, and do what it wants. The bytes come first, for the other
+        side's disk can work on them while ours works on the rest.
+        """
         if self.is_open:
             self._runner.update()
+        while effects := self.delivery.take_effects():
+            self._desk.carry_out(self, effects)
 
     def say_gate(self, hello: bytes) -> None:
         """Tell the peer again whether it is let in; a base peer cannot be told."""

@@ -195,7 +195,7 @@ class Talks:
 
         def work(tables: Tables) -> bool:
             works.settle(tables, settled, wall_ms())
-            return not tables.texts.waiting(peer, 1)
+            return not tables.texts.is_waiting(peer)
 
         self._ledger.note("settled", peer, delivered=len(settled.delivered), refused=len(settled.refused))
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from uzel.core.carriers import BASE_CODE
-from uzel.core.conversation import Arrived, Outgoing, Settle, Take
+from uzel.core.conversation import Arrived, Outgoing, Settle, Take, Taken
 from uzel.core.preferences import PREFERENCES
 from uzel.errors import NotAContactError
 from uzel.names import Fingerprint, NodeReference, Uin
@@ -23,8 +23,11 @@ FINISHED = frozenset({TextState.DELIVERED, TextState.FAILED, TextState.CANCELLED
 """States in which nothing more happens to a text by itself."""
 TIDIED = 500
 """Texts that are deleted in one commit: others wait meanwhile."""
-MOST_SENDING = 10_000
-"""More texts than one conversation can have on their way: the window holds no more envelopes than 4,096."""
+MOST_TOLD = 1000
+"""Texts that waited in a conversation when the core ended, told one by one at the next start. Of more it is told that
+news were missed, so that whoever follows asks for everything anew."""
+MOST_HANDED = 4096
+"""Characters of a text that is handed to who waits for it; a longer one is looked up: many end in one commit."""
 Done = TypeVar("Done")
 """What a work gives."""
 Work = Callable[[Tables], Done]
@@ -81,7 +84,8 @@ def tell_state(tables: Tables, number: int, now: int) -> None:
     record = tables.texts.get(number)
     if record is not None:
         state = {"state": str(record.state), "reason": record.reason or None, "changed_at": record.changed_at}
-        tables.journal.append(STATE, {"number": number, "chat": int(record.chat), **state}, now)
+        handed = record if record.state in FINISHED and len(record.text) <= MOST_HANDED else None
+        tables.journal.append(STATE, {"number": number, "chat": int(record.chat), **state}, now, handed)
 
 
 def befriend(
@@ -124,17 +128,17 @@ def answer(tables: Tables, number: int, texts: Sequence[tuple[bytes, str]], now:
     return [queue(tables, question.chat, text_id, text, question.id, now) for text_id, text in texts]
 
 
-def take(tables: Tables, chat: Uin, wanted: Take, code: int, now: int) -> list[Outgoing]:
+def take(tables: Tables, chat: Uin, wanted: Take, code: int, now: int) -> Taken:
     """The next texts of the outbox, marked as on their way. One that went as 31 is not taken for a base peer (D29)."""
     taken: list[Outgoing] = []
     for record in tables.texts.waiting(chat, wanted.most, wanted.after, most_bytes=wanted.most_bytes):
         if record.sent_as > code:
-            break
+            return Taken(tuple(taken), more=False)
         if not tables.texts.sending(record.number, code, now):
             continue
         tell_state(tables, record.number, now)
         taken.append(Outgoing(record.number, record.id, record.text, record.reply, record.at))
-    return taken
+    return Taken(tuple(taken), more=bool(taken) and tables.texts.is_waiting(chat, taken[-1].number))
 
 
 def settle(tables: Tables, settled: Settle, now: int) -> None:
@@ -149,19 +153,29 @@ def settle(tables: Tables, settled: Settle, now: int) -> None:
 
 def requeue(tables: Tables, chat: Uin, now: int) -> bool:
     """The conversation is over: what was on its way waits again. Whether anything waits."""
-    sending = [text.number for text in tables.texts.waiting(chat, MOST_SENDING) if text.state is TextState.SENDING]
-    tables.texts.requeue(chat, now)
-    for number in sending:
-        tell_state(tables, number, now)
-    return bool(tables.texts.waiting(chat, 1))
+    for number in tables.texts.requeue(chat, now):
+        _tell_queued(tables, number, chat, now)
+    return tables.texts.is_waiting(chat)
 
 
 def requeue_all(tables: Tables, now: int) -> list[Uin]:
-    """At the start: whom texts wait for, all of them queued."""
+    """At the start: whom texts wait for, all of them queued; whoever follows is told of those that were not."""
     waiting = tables.texts.chats_waiting()
+    told = 0
     for chat in waiting:
-        tables.texts.requeue(chat, now)
+        numbers = tables.texts.requeue(chat, now)
+        for number in numbers[: max(0, MOST_TOLD - told)]:
+            _tell_queued(tables, number, chat, now)
+        told += len(numbers)
+    if told > MOST_TOLD:
+        tables.journal.trim(0)
     return waiting
+
+
+def _tell_queued(tables: Tables, number: int, chat: Uin, now: int) -> None:
+    """As `tell_state`, of one that waits again, without reading it."""
+    state = {"state": str(TextState.QUEUED), "reason": None, "changed_at": now}
+    tables.journal.append(STATE, {"number": number, "chat": int(chat), **state}, now)
 
 
 def give_up(tables: Tables, chat: Uin, reason: str, now: int, *, only_envelopes: bool = False) -> None:

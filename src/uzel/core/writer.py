@@ -3,7 +3,8 @@
 Rules: works are done in the order in which they were asked for, each whole or not at all; the answer comes only after
 the commit is on disk. A work that raises is taken back alone. When the disk refuses (it is full, say) nothing of that
 commit is there, and each of its works is tried alone, in the same order: those that it refuses fail with
-`StorageError`. Counterparts: `messenger`, which asks; `works` and `uzel.store`, which do the work.
+`StorageError`. What a commit told in the journal is told on, in the same turn of the loop as its answers.
+Counterparts: `messenger`, which asks; `works` and `uzel.store`, which do the work; `settling`, which listens.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from uzel.errors import ClientClosedError, ProfileError, StorageError
+from uzel.store.journal import MANY, MOST_FRESH, Fresh
 from uzel.store.tables import Tables
 
 MOST_TOGETHER = 512
@@ -26,6 +28,7 @@ Result = TypeVar("Result")
 Work = Callable[[Tables], Result]
 _Asked = tuple[Work[Any], "asyncio.Future[Any]"]
 _Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
+Told = Callable[[list[Fresh]], None]
 
 
 class File(Protocol):
@@ -60,6 +63,9 @@ class Writer:
         self._halt: _Halt | None = None
         self.trouble: StorageError | ProfileError | None = None
         """What the disk refused last; None once it takes something again."""
+        self.on_told: Told | None = None
+        """Called with what a commit told in the journal, after the commit."""
+        self._told: list[Fresh] = []
         self._thread = threading.Thread(target=self._run, name="uzel-store", daemon=True)
         self._thread.start()
 
@@ -115,7 +121,8 @@ class Writer:
                 batch.goes_on.wait()
                 continue
             outcomes = self._do(batch)
-            self._loop.call_soon_threadsafe(_answer, outcomes)
+            told, self._told = self._told, []
+            self._loop.call_soon_threadsafe(self._tell, outcomes, told)
 
     def _next(self) -> list[_Asked] | _Halt | None:
         with self._condition:
@@ -129,12 +136,15 @@ class Writer:
             return [self._asked.popleft() for _ in range(min(len(self._asked), MOST_TOGETHER))]
 
     def _do(self, batch: list[_Asked]) -> list[_Outcome]:
-        outcomes: list[_Outcome] = []
+        outcomes: list[_Outcome]
         before = self._file.changes
+        self._tables.journal.take()  # what a commit told that came to nothing
         try:
             with self._file.transaction():
-                for work, future in batch:
-                    outcomes.append(self._do_one(work, future))
+                if len(batch) == 1:
+                    outcomes = [(future, work(self._tables), None) for work, future in batch]
+                else:
+                    outcomes = [self._do_one(work, future) for work, future in batch]
         except (StorageError, ProfileError) as error:
             self.trouble = error
             if len(batch) == 1:
@@ -145,18 +155,28 @@ class Writer:
             return outcomes
         except Exception as error:  # noqa: BLE001 - whoever asked is told; the thread must live on
             return [(future, None, error) for _, future in batch]
+        self._told += self._tables.journal.take()
+        if len(self._told) > MOST_FRESH:  # of works that were tried one by one
+            self._told = [MANY]
         if self._file.changes != before:  # reading is no sign of room
             self.trouble = None
         return outcomes
 
     def _do_one(self, work: Work[Any], future: asyncio.Future[Any]) -> _Outcome:
+        mark = self._tables.journal.mark()
         try:
             with self._file.transaction():
                 return (future, work(self._tables), None)
         except (StorageError, ProfileError):
             raise
         except Exception as error:  # noqa: BLE001 - whoever asked is told, and nobody else; the thread must live on
+            self._tables.journal.back_to(mark)
             return (future, None, error)
+
+    def _tell(self, outcomes: list[_Outcome], told: list[Fresh]) -> None:
+        _answer(outcomes)
+        if told and self.on_told is not None:
+            self.on_told(told)
 
 
 def _answer(outcomes: list[_Outcome]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 
 from uzel.names import Fingerprint, Uin
 from uzel.store.history import History
@@ -48,11 +49,16 @@ _FORGET = """
 
 _WAITING = """
     SELECT * FROM text_records
-    WHERE chat = ? AND state IN ('queued', 'sending') AND number > ? ORDER BY number LIMIT ?
+    WHERE chat = ? AND state IN ('queued', 'sending') AND number > ? ORDER BY number
 """
+_IS_WAITING = "SELECT 1 FROM texts WHERE chat = ? AND state IN ('queued', 'sending') AND number > ?"
 _CHATS_WAITING = "SELECT uin FROM chats WHERE waiting > 0 ORDER BY uin"
 _SENT_AS = "SELECT sent_as FROM texts WHERE number = ? AND state IN ('queued', 'sending')"
 _SENDING = "UPDATE texts SET state = 'sending', sent_as = ?, changed_at = ? WHERE number = ?"
+_ON_THEIR_WAY = """
+    SELECT number FROM texts
+    WHERE chat = ? AND state IN ('queued', 'sending') AND state = 'sending' ORDER BY number
+"""
 _REQUEUE = """
     UPDATE texts SET state = 'queued', changed_at = ?
     WHERE chat = ? AND state IN ('queued', 'sending') AND state = 'sending'
@@ -104,14 +110,19 @@ class Texts(History):
         """
         texts: list[TextRecord] = []
         left = most_bytes
-        with closing(self._db.execute(_WAITING, (chat, after, limit))) as rows:
-            for text in map(text_record, rows):
+        # A LIMIT that is bound would have SQLite plan the statement anew each time, which takes longer than it does.
+        with closing(self._db.execute(_WAITING, (chat, after))) as rows:
+            for text in map(text_record, islice(rows, limit)):
                 if left is not None:
                     left -= len(text.text.encode())
                     if left < 0 and texts:
                         break
                 texts.append(text)
         return texts
+
+    def is_waiting(self, chat: Uin, after: int = 0) -> bool:
+        """Whether `waiting` would give anything."""
+        return self._db.execute(_IS_WAITING, (chat, after)).fetchone() is not None
 
     def chats_waiting(self) -> list[Uin]:
         """Whom texts wait for."""
@@ -131,9 +142,11 @@ class Texts(History):
             raise ValueError("what was sent in an envelope is sent again only in one")
         return self._changes(_SENDING, (code, now, number))
 
-    def requeue(self, chat: Uin, now: int) -> int:
-        """The conversation ended: what was on its way waits again, in its old place. Returns how many."""
-        return self._db.execute(_REQUEUE, (now, chat)).rowcount
+    def requeue(self, chat: Uin, now: int) -> list[int]:
+        """The conversation ended: what was on its way waits again, in its old place. Returns the numbers, in order."""
+        numbers = self._numbers(_ON_THEIR_WAY, (chat,))
+        self._db.execute(_REQUEUE, (now, chat))
+        return numbers
 
     def delivered(self, number: int, now: int) -> bool:
         """The peer has it on disk. True also for one that waits again, failed or was cancelled since: it did arrive.

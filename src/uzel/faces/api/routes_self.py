@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 from uzel.errors import RequestRefusedError
 from uzel.faces.api.context import ContextOf, Core
 from uzel.faces.api.kinds import time_or_none
-from uzel.faces.api.shown import MeShown, StatusShown
+from uzel.faces.api.shown import MeShown, StatusShown, TroubleShown
 
 router = APIRouter(tags=["core"])
 SVG: dict[str, object] = {
@@ -33,7 +33,9 @@ async def status(context: ContextOf, core: Core) -> StatusShown:
         online=now.node is not None,
         node=None if now.node is None else str(now.node),
         reason=now.reason or None,
+        problem=now.problem or None,
         contested=now.contested,
+        trouble=None if now.trouble is None else TroubleShown.of(now.trouble),
         conversations=now.conversations,
         waiting=now.waiting,
         last_event=last,

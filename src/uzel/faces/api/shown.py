@@ -14,8 +14,10 @@ from uzel.client.node_check import NodeCheck
 from uzel.core.gate import Gate
 from uzel.core.messenger import Messenger
 from uzel.core.works import as_news
+from uzel.errors import UzelError
 from uzel.faces.api.context import PageDevice
 from uzel.faces.api.kinds import MOST_MS, Count, Number, Print, TextId, Time, UinNumber, time, time_or_none
+from uzel.faces.http.problems import sayable
 from uzel.names import ContactLink
 from uzel.store.records import ChatSummary, Contact, Invite, JournalEntry, KnockRequest, TextRecord
 from uzel.store.search import Hit
@@ -30,10 +32,24 @@ class Shown(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TroubleShown(Shown):
+    """What the disk or the profile refuses, as a problem says it: `title` is for a person, with what to do."""
+
+    code: str
+    title: str
+    detail: str
+
+    @classmethod
+    def of(cls, error: UzelError) -> Self:
+        """As the answer to a request that met it."""
+        return cls(code=str(error.reason), title=str(type(error)()), detail=sayable(error.detail))
+
+
 class StatusShown(Shown):
-    """How the core is. `reason` says why it is offline, `retry_at` when the next attempt comes; `key_agreement` is that
-    of the connection to the node; `last_event` is where to follow the events from; `refusals` counts who was not let in
-    to the page since the core began, by reason.
+    """How the core is. `reason` says why it is offline, `problem` the same for a person, `retry_at` when the next
+    attempt comes; `trouble` is null while the disk takes everything; `key_agreement` is that of the connection to the
+    node; `last_event` is where to follow the events from; `refusals` counts who was not let in to the page since the
+    core began, by reason.
     """
 
     version: str
@@ -42,7 +58,9 @@ class StatusShown(Shown):
     online: bool
     node: str | None
     reason: str | None
+    problem: str | None
     contested: bool
+    trouble: TroubleShown | None
     conversations: Count
     waiting: Count
     last_event: Count

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from uzel.errors import ConfigError
-from uzel.faces.cli.config_file import SETTINGS, Value, config_path, load, save, setting_of, source_of
+from uzel.faces.cli.config_file import SETTINGS, Setting, Value, config_path, load, save, setting_of, source_of
 from uzel.faces.cli.options import JsonOption
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.table import table
@@ -44,11 +45,10 @@ def show(as_json: JsonOption = False) -> None:
     A profile keeps its own: the nodes it was started with, uzel strangers, uzel retention.
     """
     values = load(config_path())
-    rows = [(setting, *source_of(setting, values)) for setting in SETTINGS.values()]
     if as_json:
-        for setting, value, source in rows:
-            put(json_line({"setting": setting.name, "value": value, "source": source}))
+        put("".join(_counts(setting, values) for setting in SETTINGS.values()))
         return
+    rows = [(setting, *source_of(setting, values)) for setting in SETTINGS.values()]
     shown = [
         [setting.name, setting.default if value is None else _written(value), source] for setting, value, source in rows
     ]
@@ -63,10 +63,12 @@ def get(name: NameArgument, as_json: JsonOption = False) -> None:
 
     Print one setting; nothing when only its default counts.
     """
-    value, source = source_of(setting_of(name), load(config_path()))
+    setting, values = setting_of(name), load(config_path())
     if as_json:
-        put(json_line({"setting": name, "value": value, "source": source}))
-    elif value is not None:
+        put(_counts(setting, values))
+        return
+    value, _ = source_of(setting, values)
+    if value is not None:
         put(_written(value) + "\n")
 
 
@@ -74,6 +76,7 @@ def get(name: NameArgument, as_json: JsonOption = False) -> None:
 def set_(
     name: NameArgument,
     values: Annotated[list[str], typer.Argument(metavar="VALUE…", help="Several for nodes.", show_default=False)],
+    as_json: JsonOption = False,
 ) -> None:
     """\b
     uzel config set profile ~/alice
@@ -81,27 +84,32 @@ def set_(
     uzel config set roaming true
     uzel config set page.devices 4
 
-    Choose a setting. Comments in the file are not kept.
+    Choose a setting. Comments in the file are not kept. With --json it says what counts now, as uzel config get.
     """
     path, setting = config_path(), setting_of(name)
     try:
         value = setting.read(values)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error.detail}") from None
-    save(path, {**load(path), name: value})
+    chosen = {**load(path), name: value}
+    save(path, chosen)
+    if as_json:
+        put(_counts(setting, chosen))
 
 
 @config_app.command("unset", short_help="Go back to the default.")
-def unset(name: NameArgument) -> None:
+def unset(name: NameArgument, as_json: JsonOption = False) -> None:
     """\b
     uzel config unset nodes
 
-    Go back to the default.
+    Go back to the default. With --json it says what counts now, as uzel config get.
     """
     path, setting = config_path(), setting_of(name)
     values = load(path)
     if values.pop(setting.name, None) is not None:
         save(path, values)
+    if as_json:
+        put(_counts(setting, values))
 
 
 @config_app.command("path", short_help="Print where the file is.")
@@ -112,6 +120,12 @@ def path() -> None:
     Print where the file is, or would be.
     """
     put(f"{config_path()}\n")
+
+
+def _counts(setting: Setting, values: Mapping[str, Value]) -> str:
+    """What counts, and whose word it is, as a line of JSON."""
+    value, source = source_of(setting, values)
+    return json_line({"setting": setting.name, "value": value, "source": source})
 
 
 def _written(value: Value) -> str:

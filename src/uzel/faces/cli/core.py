@@ -119,6 +119,7 @@ def _status_lines(said: Values) -> list[str]:
         [
             ("UIN", str(said["uin"])),
             ("connection", where),
+            *([("trouble", f"{said['trouble']['title']} ({said['trouble']['detail']})")] if said["trouble"] else []),
             ("conversations", str(said["conversations"])),
             ("chats that wait", str(said["waiting"])),
             ("version", said["version"]),

@@ -1,8 +1,8 @@
 """`uzel doctor`: what is wrong with a profile, its machine and its nodes, and how to mend it.
 
-With a core running it asks that one about itself and its nodes; else it looks itself, without logging in as the
-person. Exit codes: 1 when something is to be mended here, else 3 when a node is not as it should be, else 0. A warning
-changes none. Counterparts: `uzel.store.health`, `uzel.client.node_check`.
+With a core running it asks that one about itself, its troubles and its nodes; else it looks itself, without logging in
+as the person. Exit codes: 1 when something is to be mended here, else 3 when a node is not as it should be, else 0. A
+warning changes none. Counterparts: `uzel.store.health`, `uzel.client.node_check`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # help must not load cryptography
     from uzel.store.profile import Profile
 
 NODE, NETWORK = "node", frozenset({"node", "connection"})
+MOST_NAMED = 5
+"""Contacts that are named in one line."""
 _SIGNS = {"ok": "ok     ", "warning": "warning", "wrong": "WRONG  "}
 
 
@@ -90,19 +92,33 @@ def _ask_core(folder: Path, given: list[NodeReference], timeout: float) -> Itera
 
     with CoreClient(folder, timeout) as core:
         status = core.ask("GET", "/status")
-        yield Check("profile", State.OK, "it is open in the running core; stop that to have all of it read")
+        if (trouble := status["trouble"]) is not None:  # a full disk, a damaged file
+            yield Check("profile", State.WRONG, trouble["detail"], trouble["title"])
+        else:
+            yield Check("profile", State.OK, "it is open in the running core; stop that to have all of it read")
         if status["contested"]:
             mend = "end the other program that uses this number; a key that was stolen cannot be taken back"
             yield Check("connection", State.WRONG, "another program uses this number", mend)
         elif status["online"]:
             yield Check("connection", State.OK, f"online at {status['node']}")
         else:
-            mend = "see the nodes below; uzel start says more in its log"
+            mend = status["problem"] or "see the nodes below; uzel start says more in its log"
             yield Check("connection", State.WRONG, f"offline: {status['reason'] or 'logging in'}", mend)
+        yield from _changed_keys(core.ask("GET", "/contacts")["contacts"])
         asked_for: list[str | None] = [str(each) for each in given]
         for asked in asked_for or [None]:
             for found in core.ask("POST", "/nodes/check", {"node": asked})["nodes"]:
                 yield _node_check(found)
+
+
+def _changed_keys(contacts: list[Values]) -> Iterator[Check]:
+    from uzel.store.health import Check, State  # noqa: PLC0415 - help must not load it
+
+    stopped = [str(contact["uin"]) for contact in contacts if contact["stopped"] is not None]
+    if stopped:
+        named = ", ".join(stopped[:MOST_NAMED]) + (" and others" if len(stopped) > MOST_NAMED else "")
+        mend = f"ask them over another channel whether they made a new identity: uzel contact show {stopped[0]}"
+        yield Check("contacts", State.WARNING, f"another key was shown by {named}: nothing goes either way", mend)
 
 
 def _look_into(profile: Profile, given: list[NodeReference], *, quick: bool) -> Iterator[Check]:
