@@ -54,8 +54,20 @@ NOT_A_NODES = {
         ),
         "end to end, in the core (core/test_core_reasons)",
     ),
+    **dict.fromkeys(
+        (
+            Reason.FOREIGN_HOST,
+            Reason.FOREIGN_ORIGIN,
+            Reason.UNAUTHORIZED,
+            Reason.ONE_TIME_USED,
+            Reason.ONLY_AT_HOME,
+            Reason.RATE_LIMITED,
+            Reason.REQUEST_MALFORMED,
+        ),
+        "the page's door (faces/web/test_page_door, test_page_share)",
+    ),
 }
-"""Reasons that only a client meets, and why."""
+"""Reasons that only a client or the page meets, and why."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
