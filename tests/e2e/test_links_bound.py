@@ -428,3 +428,19 @@ def test_a_call_that_comes_while_we_search_is_served(linked: Linked, ours: RawId
     client.accept(theirs.uin)
     client.data(theirs.uin, ours.uin)
     link.expect(0xAB, pair(theirs.uin, ours.uin))
+
+
+def test_who_logs_in_while_a_call_searches_is_rung(linked: Linked) -> None:
+    linked.start()
+    link = linked.dial(1)
+    alice = linked.login(ALICE)
+    alice.call(BOB.uin)
+    link.expect(0xA5)
+    bob = linked.client(BOB)
+    bob.connect()
+    bob.hello()
+    bob.handshake()
+    bob.expect(0x04, u32(ALICE.uin))  # perhaps before the first pong (D9)
+    bob.accept(ALICE.uin)
+    bob.data(ALICE.uin, BOB.uin)
+    alice.expect(0x07, u32(BOB.uin))

@@ -348,10 +348,10 @@ class NodeService:
             connection.close(Reason.NODE_STOPPING if self._stopping else None)
             return
         now = self._loop.time()
-        welcome = self._switchboard.client_online(connection.id, certificate.uin, connection.network, now)
-        self._shared.carry_out()
-        if welcome:
+        if self._switchboard.client_online(connection.id, certificate.uin, connection.network, now):
+            # before what that brought about is carried out: a call that was searching for it rings here now
             connection.go_online(certificate.uin, NodeControl(self._config.keepalive_times(), _token, now))
+        self._shared.carry_out()
 
     def message(self, connection: ControlConnection, message: Message) -> None:
         """A client says something other than a pong."""
