@@ -23,7 +23,7 @@ help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 14
 
 run: setup  ## Set up, then start your messenger: a private node, Echo to talk with, and the page
-	@$(BIN)/uzel run
+	@trap : INT; $(BIN)/uzel run || test $$? -eq 130
 
 test: setup-test lint  ## Set up, then run every check: format, lint, types, import rules, tests
 	@echo "== tests (pytest)"

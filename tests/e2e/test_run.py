@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.cli_harness import DEADLINE, Running
+from e2e.cli_harness import DEADLINE, Running, uzel
 from e2e.test_demo import children, until_gone
 
 LOOK = 0.02
@@ -79,11 +79,9 @@ def test_a_stranger_talks_with_echo_and_finds_all_of_it_again(tmp_path: Path) ->
         ended(run, signal.SIGTERM, 143)
 
 
-def test_a_port_that_is_taken_is_stepped_over_and_a_chosen_node_stays(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_stepped_over(tmp_path: Path) -> None:
     with running(tmp_path / "run") as (run, browser):
         (node,) = asked(browser, "/nodes")["nodes"]
-        chosen = ["node.example:8935", f"{node['address']},{node['fingerprint']}"]
-        assert browser.put("/v1/nodes", json={"nodes": chosen}).status_code == 200
         assert browser.post("/v1/stop").status_code == 202
         assert run.wait() == 0
     host, port = node["address"].split(":")
@@ -93,10 +91,33 @@ def test_a_port_that_is_taken_is_stepped_over_and_a_chosen_node_stays(tmp_path: 
             taken.enter_context(socket.create_server((host, 8940)))
         _, again = taken.enter_context(running(tmp_path / "run"))
         assert not str(again.base_url).endswith(":8940")
-        addresses = [each["address"] for each in asked(again, "/nodes")["nodes"]]
-        assert addresses[0] == "node.example:8935"
-        assert addresses[1] != node["address"]
+        (moved,) = asked(again, "/nodes")["nodes"]
+        assert moved["address"] != node["address"]
         heard(again, "Elsewhere!")
+
+
+def test_echo_goes_to_the_node_that_was_chosen_and_the_private_one_is_no_way_back(tmp_path: Path) -> None:
+    with ExitStack() as held:
+        started = held.enter_context(Running("node", "run", "--listen", "127.0.0.1:0", "--state", str(tmp_path / "n")))
+        chosen = json.loads(started.line())["control"][0]
+        with running(tmp_path / "run") as (run, browser):
+            (private,) = asked(browser, "/nodes")["nodes"]
+            heard(browser, "Here!")
+            used = browser.put("/v1/nodes", json={"nodes": [chosen, private["address"]]}).json()["nodes"]
+            assert [each["address"] for each in used] == [chosen]
+            heard(browser, "There!")
+            run.process.send_signal(signal.SIGTERM)
+            assert run.wait() == 143
+        _, again = held.enter_context(running(tmp_path / "run"))
+        assert [each["address"] for each in asked(again, "/nodes")["nodes"]] == [chosen]
+        heard(again, "And there again!")
+
+
+def test_a_second_one_says_how_the_first_is_opened(tmp_path: Path) -> None:
+    with running(tmp_path / "run"):
+        second = uzel("run", "--folder", str(tmp_path / "run"))
+        assert (second.returncode, second.stdout) == (1, "")
+        assert f"web --profile {tmp_path / 'run' / 'profile'}" in second.stderr
 
 
 @pytest.mark.parametrize("victim", [0, 1], ids=["node", "Echo"])

@@ -1,4 +1,5 @@
-"""The README's way to a second person, line by line: a node each, linked by `--peer`, chosen in the page; an invite.
+"""The README's way to a second person, line by line: a node each, linked by `--peer`, chosen in the page; an invite;
+and the same person for every day.
 
 Each of the two has a host of their own, in a network namespace, whose loopback is no other's. Their interfaces are
 asked through the Unix sockets, which lie in folders that all hosts share.
@@ -37,9 +38,24 @@ def messenger(host: Host, folder: Path) -> Iterator[httpx.Client]:
     """`make run` there, once its page is served."""
     with Running("run", "--folder", folder, program=host.namespace.command(*UZEL)) as run:
         assert run.line().startswith("http://127.0.0.1:8940/#")  # the usual port, on both
-        transport = httpx.HTTPTransport(uds=str(folder / "profile" / API_SOCKET))
-        with httpx.Client(transport=transport, base_url="http://core") as asking:
+        with interface(folder / "profile") as asking:
             yield asking
+
+
+@contextmanager
+def every_day(host: Host, profile: Path) -> Iterator[httpx.Client]:
+    """`uzel start --profile … --web` there."""
+    with Running("start", "--profile", profile, "--web", program=host.namespace.command(*UZEL)) as started:
+        assert started.event()["page"].startswith("http://127.0.0.1:8940/#")
+        with interface(profile) as asking:
+            yield asking
+
+
+@contextmanager
+def interface(profile: Path) -> Iterator[httpx.Client]:
+    transport = httpx.HTTPTransport(uds=str(profile / API_SOCKET))
+    with httpx.Client(transport=transport, base_url="http://core") as asking:
+        yield asking
 
 
 def choose(browser: httpx.Client, address: str) -> None:
@@ -71,18 +87,26 @@ def test_two_people_on_two_nodes(tmp_path: Path) -> None:
         you, they = network.host("you", YOU), network.host("they", THEY)
         ours = held.enter_context(node(you, tmp_path / "node"))
         theirs = held.enter_context(node(they, tmp_path / "theirs", "--peer", f"{YOU}:8935"))
-        alice = held.enter_context(messenger(you, tmp_path / "a"))
         bob = held.enter_context(messenger(they, tmp_path / "b"))
-        choose(alice, ours)
         choose(bob, theirs.partition(",")[0])
-        alice.patch("/v1/profile", json={"name": "Alice"})
-        invite = alice.post("/v1/invites", json={}).json()["link"]
-        looked_at = bob.post("/v1/contacts/parse", json={"link": invite}).json()
-        assert (looked_at["name"], looked_at["invite"]) == ("Alice", True)
-        added = bob.post("/v1/contacts", json={"link": invite}).json()
-        assert (added["name"], added["verified"]) == ("Alice", True)
-        a, b = asked(alice, "/me")["uin"], asked(bob, "/me")["uin"]
-        said(bob, a, "Hello, Alice!")
-        until(lambda: ("Hello, Alice!", "received") in texts(alice, b))
-        said(alice, b, "Hello, Bob!")
-        until(lambda: texts(bob, a) == [("Hello, Alice!", "delivered"), ("Hello, Bob!", "received")])
+        with messenger(you, tmp_path / "a") as alice:
+            (echo,) = asked(alice, "/contacts")["contacts"]
+            choose(alice, ours)
+            said(alice, echo["uin"], "Are you here, too?")
+            until(lambda: ("Are you here, too?", "received") in texts(alice, echo["uin"]))
+            alice.patch("/v1/profile", json={"name": "Alice"})
+            invite = alice.post("/v1/invites", json={}).json()["link"]
+            looked_at = bob.post("/v1/contacts/parse", json={"link": invite}).json()
+            assert (looked_at["name"], looked_at["invite"]) == ("Alice", True)
+            assert f"node={YOU}:8935" in invite
+            assert "127.0.0.1" not in invite
+            added = bob.post("/v1/contacts", json={"link": invite}).json()
+            assert (added["name"], added["verified"]) == ("Alice", True)
+            a, b = asked(alice, "/me")["uin"], asked(bob, "/me")["uin"]
+            said(bob, a, "Hello, Alice!")
+            until(lambda: ("Hello, Alice!", "received") in texts(alice, b))
+            said(alice, b, "Hello, Bob!")
+            until(lambda: texts(bob, a) == [("Hello, Alice!", "delivered"), ("Hello, Bob!", "received")])
+        with every_day(you, tmp_path / "a" / "profile") as alice:
+            said(bob, a, "Good morning!")
+            until(lambda: ("Good morning!", "received") in texts(alice, b))

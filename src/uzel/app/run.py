@@ -1,8 +1,8 @@
 """`uzel run`: a private node on loopback, Echo at it, and a core with the page for a person who has never been here.
 
 All of it is kept in one folder, so it is the same people the next time; a port that somebody took meanwhile is stepped
-over. A node that the person chose in the page stays chosen: the private one only takes its own place. The one line on
-stdout is the page's address; logs go to files in the folder. No process outlives this one. Counterparts: `echo`;
+over. The private node is a stopgap: once the person names another, both they and Echo are there instead. The one line
+on stdout is the page's address; logs go to files in the folder. No process outlives this one. Counterparts: `echo`;
 `core_process`; `demo_process`, which keeps the processes.
 """
 
@@ -12,11 +12,12 @@ import asyncio
 import logging
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,9 @@ import platformdirs
 from uzel.app.core_page import PagePlan
 from uzel.app.core_process import RunningCore, running_core
 from uzel.app.demo_process import DemoFailedError, Line, child, next_line, send_signal
-from uzel.core.own_nodes import NODES, remembered_roaming
-from uzel.errors import ExitCode, InvalidNameError
+from uzel.core.messenger import Messenger
+from uzel.core.own_nodes import NODES, STOPGAP, remembered_roaming, without_stopgap
+from uzel.errors import ExitCode, InvalidNameError, ProfileHeldError
 from uzel.faces.cli.browser import LOOK_EVERY, PATIENCE, leading_file
 from uzel.faces.cli.config_file import page_settings
 from uzel.faces.cli.output import put, say
@@ -66,6 +68,8 @@ def run_all(folder: Path | None, *, browser: bool) -> int:
         with _profile(home / "profile") as profile:
             shown = browser and sys.stdout is not None and sys.stdout.isatty()
             run_until_signal(_run(home, profile, browser=shown), loop_factory())
+    except ProfileHeldError as error:
+        raise ProfileHeldError(f"{error.detail}; if Uzel runs already, its page opens with: {_opens(home)}") from None
     except DemoFailedError as error:
         say(f"uzel run: {error}; what happened is in {home}/*.log")
         return ExitCode.UNEXPECTED
@@ -81,14 +85,18 @@ def _profile(folder: Path) -> Profile:
 
 async def _run(home: Path, profile: Profile, *, browser: bool) -> None:
     _log_to(home / "core.log")
-    async with _node(home) as (node, reference), _echo(home, reference) as echo:
+    async with _node(home) as (node, reference):
         nodes, is_new = _nodes(profile, reference, _before(home))
         write_atomically(home / NODE_FILE, f"{reference.address}\n".encode())
         roaming = remembered_roaming(profile)
         async with running_core(profile, nodes, roaming=roaming, plan=PagePlan(page_settings())) as core:
-            if is_new:
-                await _know_echo(core, ContactLink.parse(str(echo.said["link"])))
-            await _while_all_live(core, [node, echo], _show(home, core, browser=browser))
+
+            async def ready(echo: ContactLink) -> None:
+                if is_new:  # Echo is there from the first day, and gone for good once the person wants
+                    await core.messenger.people.add(ContactLink(echo.uin, echo.fingerprint, name=ECHO))
+                await _show(home, core, browser=browser)
+
+            await _until_asked(core, [_life(node), _echo(home, core.messenger, ready)])
 
 
 # -- What runs beside it ----------------------------------------------------------------------------------------------
@@ -109,10 +117,39 @@ async def _node(home: Path) -> AsyncIterator[tuple[Started, NodeReference]]:
     raise DemoFailedError("the node has no port to listen on")
 
 
-@asynccontextmanager
-async def _echo(home: Path, node: NodeReference) -> AsyncIterator[Started]:
-    async with _process(home / "echo.log", "uzel.app.echo", str(home / "echo"), str(node)) as started:
-        yield started
+async def _echo(home: Path, core: Messenger, ready: Callable[[ContactLink], Coroutine[Any, Any, None]]) -> None:
+    """Echo, at the person's nodes: begun anew when those are changed. Until it ends by itself; `ready` is done beside
+    it, once.
+    """
+    showing: asyncio.Task[None] | None = None
+    try:
+        while True:
+            nodes = core.nodes
+            async with _process(home / "echo.log", "uzel.app.echo", str(home / "echo"), *map(str, nodes)) as started:
+                if showing is None:
+                    showing = asyncio.create_task(ready(ContactLink.parse(str(started.said["link"]))))
+                ends = [asyncio.create_task(_life(started)), asyncio.create_task(_other_nodes(core, nodes))]
+                try:
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                    if ends[0].done():
+                        return
+                finally:
+                    await _given_up(ends)
+    finally:
+        await _given_up([] if showing is None else [showing])
+
+
+async def _other_nodes(core: Messenger, nodes: Sequence[NodeReference]) -> None:
+    """Until the person uses other nodes than these."""
+    while True:
+        upcoming = core.ledger.upcoming()
+        if core.nodes != nodes:
+            return
+        await upcoming.wait()
+
+
+async def _life(started: Started) -> None:
+    await started.process.wait()
 
 
 @asynccontextmanager
@@ -180,27 +217,24 @@ def _is_free(address: NodeAddress) -> bool:
 def _nodes(
     profile: Profile, private: NodeReference, before: NodeAddress | None
 ) -> tuple[Sequence[NodeReference], bool]:
-    """The person's nodes: those that were chosen, in which the private one has moved, or the private one alone; and
-    whether there were none before.
+    """The person's nodes: those that were chosen, or else the private one, which may have moved; and whether there were
+    none before.
     """
     with profile.transaction() as db:
         options = Options(db)
         known = [NodeReference.parse(text) for text in options.get(NODES)]
-        nodes = [private if node.address in {before, private.address} else node for node in known] or [private]
+        moved = [private if node.address in {before, private.address} else node for node in known] or [private]
+        options.set(STOPGAP, str(private.address))
+        nodes = without_stopgap(moved, str(private.address))
         options.set(NODES, [str(node) for node in nodes])
     return nodes, not known
-
-
-async def _know_echo(core: RunningCore, link: ContactLink) -> None:
-    """Echo is there from the first day, and gone for good once the person wants."""
-    await core.messenger.people.add(ContactLink(link.uin, link.fingerprint, name=ECHO))
 
 
 async def _show(home: Path, core: RunningCore, *, browser: bool) -> None:
     assert core.page is not None
     address = core.page.new_address().value
     put(f"{address}\n")
-    say(_words(home / "profile"))
+    say(_words(home))
     if browser and not await _open(home, address, core.page):
         say("No browser opened the page: open the address above in one yourself.")
 
@@ -218,27 +252,45 @@ async def _open(home: Path, address: str, page: Sessions) -> bool:
     return False
 
 
-async def _while_all_live(core: RunningCore, processes: Sequence[Started], work: Coroutine[Any, Any, None]) -> None:
-    """Until the core is asked to end. Raises `DemoFailedError` when a process ends before."""
-    showing = asyncio.create_task(work)
+async def _until_asked(core: RunningCore, lives: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Until the core is asked to end. Raises `DemoFailedError` when one of these ends before."""
     asked = asyncio.create_task(core.asked_to_end.wait())
-    living = [asyncio.create_task(each.process.wait()) for each in processes]
+    living = [asyncio.create_task(life) for life in lives]
     try:
         await asyncio.wait({asked, *living}, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            raise DemoFailedError("the node or Echo ended by itself")
+        for life in living:
+            if life.done():
+                await life  # which says why
+                raise DemoFailedError("the node or Echo ended by itself")
     finally:
-        for task in (showing, asked, *living):
-            task.cancel()
-        await asyncio.gather(showing, asked, *living, return_exceptions=True)
+        await _given_up([asked, *living])
 
 
-def _words(profile: Path) -> str:
-    shown = shlex.quote(str(profile))
+async def _given_up(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _words(home: Path) -> str:
     return (
         "Uzel runs. Open the address above in a browser on this machine: it lets one browser in, once, within five "
-        f"minutes.\nAnother one: uzel web --profile {shown}\n"
+        f"minutes.\nAnother one: {_opens(home)}\n"
         "Echo, in your list, answers what you write. Everything is on this machine. To talk with others, choose a node "
-        "in the\nsettings (or run one: uzel node run --help), then give a friend an invite or your link.\n"
+        f"in the\nsettings (or run one: {_program()} node run --help), then give a friend an invite or your link.\n"
         "Ctrl-C ends everything; what you wrote is there the next time."
     )
+
+
+def _opens(home: Path) -> str:
+    """What opens the page once more, as one types it here."""
+    return f"{_program()} web --profile {shlex.quote(str(home / 'profile'))}"
+
+
+def _program() -> str:
+    """This very program, as one types it here: it need not be where the shell looks."""
+    own = Path(sys.argv[0]).absolute()
+    found = shutil.which("uzel")
+    if own.name != "uzel" or (found is not None and Path(found).samefile(own)):
+        return "uzel"
+    return shlex.quote(str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own))

@@ -236,7 +236,7 @@ class Messenger:
         return self._offline.reason
 
     async def use_nodes(self, nodes: Sequence[NodeReference], *, roaming: bool | None = None) -> None:
-        """Use these nodes from now on, and remember them; `roaming` as it was, unless it is named.
+        """Use these nodes from now on, and remember them (`remember_nodes`); `roaming` as it was, unless it is named.
 
         Conversations end, and begin anew where texts wait. Raises `ConfigError` when none is named, `StorageError`.
         """
@@ -244,8 +244,8 @@ class Messenger:
             raise ConfigError("name at least one node")
         async with self._changing:
             roams = self.roaming if roaming is None else roaming
-            await self.ledger.writer.run(lambda tables: remember_nodes(tables, nodes, wall_ms(), roaming=roams))
-            self.ledger.nodes = tuple(dict.fromkeys(nodes))
+            used = await self.ledger.writer.run(lambda tables: remember_nodes(tables, nodes, wall_ms(), roaming=roams))
+            self.ledger.nodes = used
             self._client_settings = replace(self._client_settings, roaming=roams)
             self._answering.cancel()
             await self._client.close(CHANGE_TIME)

@@ -1,6 +1,8 @@
 """Which nodes a core uses: those that were named when it was started, remembered in the profile.
 
-Rule: what is named replaces what was remembered; who names none gets what was. Counterpart: `uzel.app.core_command`.
+Rules: what is named replaces what was remembered; who names none gets what was. A stopgap, at which nobody else is,
+goes as soon as another node is named: who fell back to it would seem online, and could be reached by no one.
+Counterparts: `uzel.app.core_command`; `uzel.app.run`, whose private node is a stopgap.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ NODES: Option[list[str]] = Option("nodes", list[str], [])
 """The nodes, in order, as a person writes them."""
 ROAMING: Option[bool] = Option("roaming", bool, False)
 """Whether nodes that the own ones told of are tried when all of those fail: a node sees who calls whom."""
+
+STOPGAP: Option[str] = Option("stopgap_node", str, "")
+"""The address of a node that is used only as long as no other is named; "" is none."""
 
 
 def remembered_nodes(
@@ -42,8 +47,19 @@ def remembered_roaming(profile: Profile) -> bool:
         return Options(db).get(ROAMING)
 
 
-def remember_nodes(tables: Tables, nodes: Sequence[NodeReference], now: int, *, roaming: bool) -> None:
-    """Remember these, and tell that they were changed. Inside the caller's transaction."""
-    tables.options.set(NODES, [str(node) for node in nodes])
+def remember_nodes(
+    tables: Tables, nodes: Sequence[NodeReference], now: int, *, roaming: bool
+) -> tuple[NodeReference, ...]:
+    """Remember these, each once and without a stopgap beside others, and tell that they were changed; returns what is
+    to be used. Inside the caller's transaction.
+    """
+    used = without_stopgap(nodes, tables.options.get(STOPGAP))
+    tables.options.set(NODES, [str(node) for node in used])
     tables.options.set(ROAMING, roaming)
     tables.journal.append("profile", {"change": "nodes"}, now)
+    return used
+
+
+def without_stopgap(nodes: Sequence[NodeReference], stopgap: str) -> tuple[NodeReference, ...]:
+    """These, each once; of the stopgap and others, the others."""
+    return tuple(dict.fromkeys(node for node in nodes if str(node.address) != stopgap)) or tuple(dict.fromkeys(nodes))
