@@ -61,9 +61,8 @@ class Bot:
         let_in: bool = False,
         settings: BotSettings | None = None,
     ) -> None:
-        """Raises `InvalidNameError` for a node that is none."""
         self._folder = Path(profile)
-        self._nodes = [NodeReference.parse(node) for node in nodes]
+        self._nodes = nodes
         self._passphrase_file = None if passphrase_file is None else Path(passphrase_file)
         self._create = create
         self._let_in = let_in
@@ -80,11 +79,14 @@ class Bot:
     # -- Life -------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Raises `ProfileError`, `ConfigError`, `StorageError`, `NotYourCoreError`, `CoreSilentError`."""
+        """Raises `InvalidNameError` for a node that is none; `ProfileError`, `ConfigError`, `StorageError`,
+        `NotYourCoreError`, `CoreSilentError`.
+        """
+        nodes = [NodeReference.parse(node) for node in self._nodes]
         if core_runs(self._folder):
             self._desk = RunningCore(self._folder)
         else:
-            self._desk = await OwnCore.start(self._open(), self._nodes)
+            self._desk = await OwnCore.start(self._open(), nodes)
         self._held.push_async_callback(self._desk.close)
         return self
 
