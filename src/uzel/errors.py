@@ -172,6 +172,10 @@ class ProfileError(UzelError):
     reason = "profile"
 
 
+class NoProfileError(ProfileError):
+    """There is no profile. Make one with uzel identity new --profile DIR, or let uzel run make one."""
+
+
 class ProfileHeldError(ProfileError):
     """Another program is using this profile. End it first, or use another profile."""
 

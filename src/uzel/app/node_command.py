@@ -17,6 +17,7 @@ from uzel.app.bench_command import bench
 from uzel.app.node_arguments import NodeArguments
 from uzel.errors import ConfigError
 from uzel.faces.cli.node_status import peers, status
+from uzel.faces.cli.options import named_folder
 from uzel.faces.cli.output import put
 from uzel.names import NodeReference, split_host_port
 
@@ -41,7 +42,13 @@ node_app.command("peers", short_help="List the other nodes that a running node k
 def run_node(
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="DIR", envvar="UZEL_STATE", help="The node's own folder: key, known UINs."),
+        typer.Option(
+            "--state",
+            metavar="DIR",
+            envvar="UZEL_STATE",
+            parser=named_folder,
+            help="The node's own folder: key, known UINs.",
+        ),
     ] = None,
     listen: Annotated[
         list[str] | None,

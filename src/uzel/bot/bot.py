@@ -30,9 +30,9 @@ from uzel.names import ContactLink, NodeReference
 from uzel.net.loop import loop_factory
 from uzel.node.log import log_to_stderr
 from uzel.store.files import read_start
-from uzel.store.identities import has_identity
-from uzel.store.profile import Profile, has_profile
+from uzel.store.profile import Profile
 from uzel.store.profile_lock import holding
+from uzel.store.profile_names import holds_profile
 
 BOT_LOCK = "bot.lock"
 """The file in the profile's folder that the bot which answers holds."""
@@ -156,7 +156,7 @@ class Bot:
 
     def _open(self) -> Profile:
         passphrase = self._passphrase()
-        if self._create and not has_profile(self._folder) and not has_identity(self._folder):
+        if self._create and not holds_profile(self._folder):
             profile = Profile.create(self._folder, passphrase=None if passphrase is None else passphrase())
             shown = shlex.quote(str(self._folder))
             sys.stderr.write(f"A new profile. Back it up: uzel profile backup FILE --profile {shown}\n")

@@ -25,8 +25,9 @@ from uzel.store.files import (
 )
 from uzel.store.health import LAST_BACKUP
 from uzel.store.keys import derive_key, new_salt, read_salt
-from uzel.store.profile import DATABASE, LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
+from uzel.store.profile import LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
 from uzel.store.profile_lock import holding
+from uzel.store.profile_names import DATABASE
 from uzel.store.recovery_codes import CODE_BYTES, looks_like_code, make_code, read_code
 from uzel.store.schema import version_of
 

@@ -15,8 +15,9 @@ from uzel.errors import ProfileError
 from uzel.identity import Identity
 from uzel.names import Fingerprint, Uin
 from uzel.store.files import read_private, remove_leftovers, write_atomically
+from uzel.store.profile_names import IDENTITY
 
-_KEY = "identity.pem"
+_KEY = IDENTITY
 _MEMORY = "identity.json"
 _MAX_SMALL = 16 * 1024
 IDENTITY_FILES = (_KEY, _MEMORY)

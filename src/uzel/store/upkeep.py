@@ -17,8 +17,9 @@ from uzel.errors import ProfileDamagedError, ProfileError, StorageError
 from uzel.store.cipher import CipherFile
 from uzel.store.files import storage_errors, sync_folder
 from uzel.store.keys import derive_key, write_key_file
-from uzel.store.profile import CHANGING, DATABASE, KEY_FILE, Profile
+from uzel.store.profile import CHANGING, KEY_FILE, Profile
 from uzel.store.profile_folder import remove_files
+from uzel.store.profile_names import DATABASE
 from uzel.store.schema import copies_of
 
 LOOKS = 3

@@ -25,6 +25,7 @@ from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 from uzel.local.core_socket import core_runs
 from uzel.names import ContactLink
+from uzel.store.profile_names import require_profile
 
 MAX_STDIN = 16 * 1024 * 1024
 """Bytes taken from standard input; a text is not a file."""
@@ -102,6 +103,7 @@ def _deliver(
         from uzel.faces.cli.core_sender import deliver_through_core  # noqa: PLC0415
 
         return deliver_through_core(folder, link, _from_stdin() if piped else _checked(text), timeout)
+    require_profile(folder)
     references = node_references(node, link)
     from uzel.faces.cli.sender import deliver  # noqa: PLC0415 - help must not load the client
 
