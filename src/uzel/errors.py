@@ -167,7 +167,7 @@ class InvalidNameError(UzelError, ValueError):
 
 
 class ProfileError(UzelError):
-    """The profile folder cannot be used. Check the path, its owner and its permissions."""
+    """The profile, or a file of it, cannot be used. Check the path, its owner and its permissions."""
 
     reason = "profile"
 
@@ -495,6 +495,12 @@ class KeyNotComparedError(NotTrustedError):
     """That is not the key which this contact has or shows now. Look at the contact again, and compare anew."""
 
     reason = "key_not_compared"
+
+
+class NotComparedError(UzelError):
+    """Nothing was compared, so nobody was verified. Read your safety numbers to one another first."""
+
+    reason = "not_compared"
 
 
 class QueuedError(UzelError):

@@ -97,6 +97,13 @@ def restore(file: Path, folder: Path, secret: str, *, passphrase: str | None = N
     return Profile.open(folder, passphrase=None if passphrase is None else lambda: passphrase, program=program)
 
 
+def require_backup(file: Path) -> None:
+    """Raises `ProfileError` when the file is not there, or too short or too open to be a backup: before a person is
+    asked for its secret.
+    """
+    read_salt(file, private=False)
+
+
 def _open_backup(file: Path, secret: str) -> CipherFile:
     key = derive_key(secret, read_salt(file, private=False))
     try:

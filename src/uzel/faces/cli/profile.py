@@ -106,11 +106,12 @@ def restore_command(
     passphrase of the profile.
     """
     stop_on_signals()
-    from uzel.store.backup import restore  # noqa: PLC0415 - help must not load cryptography
+    from uzel.store.backup import require_backup, restore  # noqa: PLC0415 - help must not load cryptography
     from uzel.store.profile import refuse_profile  # noqa: PLC0415
 
     folder = new_profile_folder(profile)
     refuse_profile(folder)  # before anything is asked
+    require_backup(file)
     secret = asked("Recovery code or passphrase of the backup", backup_passphrase_file)()
     wants = set_passphrase or new_passphrase_file is not None
     passphrase = asked(NEW, new_passphrase_file, confirm=True)() if wants else None
