@@ -479,6 +479,12 @@ class TextError(UzelError):
     reason = "text"
 
 
+class TextEmptyError(TextError):
+    """There is nothing in that text. Nothing was sent."""
+
+    reason = "text_empty"
+
+
 class NoTextError(UzelError):
     """There is no such text. It was deleted, perhaps, or has a new number since it was tried again."""
 

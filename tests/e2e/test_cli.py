@@ -264,6 +264,7 @@ def test_what_the_user_can_fix_exits_1(node: RunningNode, alice: Person, tmp_pat
         ("0", "hi", b"", "invalid_name"),
         ("uzel:12?key=short", "hi", b"", "invalid_name"),
         ("12", "-", b"\xff\xfe", "text_not_utf8"),
+        ("12", "", b"", "text_empty"),
         ("12", "-", b"x" * (16 * 1024 * 1024 + 1), "text_too_long"),
     ):
         code, shown, said = alice.send(node.written, to, text, stdin=stdin)

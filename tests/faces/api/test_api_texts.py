@@ -144,6 +144,7 @@ def test_what_cannot_be_sent_is_refused_by_name(tmp_path: Path) -> None:
             uin = int(bob.uin)
             problem(await a.post("/texts", json={"to": 5, "text": "x"}), 404, "not_a_contact")
             problem(await a.post("/texts", json={"to": uin, "text": "я" * 262_145}), 422, "text_too_long")
+            problem(await a.post("/texts", json={"to": uin, "text": ""}), 422, "text_empty")
             longest = good(await a.post("/texts", json={"to": uin, "text": "\u0001" * 200_000}), 201)
             assert len(longest["text"]) == 200_000
             bodies: tuple[object, ...] = (

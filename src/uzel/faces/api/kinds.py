@@ -67,6 +67,8 @@ Link = Annotated[
 
 NodeText = Annotated[str, Field(min_length=1, max_length=400, description="HOST:PORT[,FINGERPRINT]")]
 Secret = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"format": "password"})]
+SentText = Annotated[str, Field(max_length=MOST_TEXT, json_schema_extra={"minLength": 1})]
+"""That it is not empty is the core's to say, by name."""
 Pixels = Annotated[int, Plain, Query(ge=1, le=4096)]
 
 

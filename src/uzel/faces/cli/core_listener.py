@@ -65,7 +65,7 @@ class _Listener:
                 peer = text["chat"]
                 human = f"{peer}: {printable(text['text'])}"
                 self._emit(human, event="text", **{"from": peer}, text=text["text"], at=text["stored_at"])
-                if self._echo:
+                if self._echo and text["text"]:  # a peer may send an empty one, we do not
                     self._core.ask("POST", "/texts", {"to": peer, "text": text["text"]})
                 self._core.ask("POST", f"/texts/{text['number']}/handled")
 
