@@ -61,9 +61,7 @@ def run_node(
         typer.Option("--peer", metavar="HOST:PORT[,FINGERPRINT]", help="Another node to link to; repeat for more."),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, in TOML.")] = None,
-    check_config: Annotated[
-        bool, typer.Option("--check-config", help="Check all settings and exit.")
-    ] = False,
+    check_config: Annotated[bool, typer.Option("--check-config", help="Check all settings and exit.")] = False,
 ) -> None:
     """\b
     uzel node run --listen 0.0.0.0:8935 --listen [::]:8935 --state /var/lib/uzel

@@ -235,3 +235,17 @@ def test_nodes_are_looked_at(tmp_path: Path) -> None:
             problem(await a.post("/nodes/check", json={"node": "a b"}), 422, "invalid_name")
 
     run(story)
+
+
+def test_the_examples_of_the_document_work(tmp_path: Path) -> None:
+    shown = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^    curl .* http://core/v1(/\S+)(?: --json '(.*)')?$", shown, re.MULTILINE)
+    assert [path for path, _ in examples] == ["/status", "/contacts", "/texts", "/events"]
+
+    async def story() -> None:
+        async with faced(tmp_path) as (_, _, (a, _)):
+            for path, body in examples[:-1]:  # the stream has no end
+                answer = await (a.post(path, json=json.loads(body)) if body else a.get(path))
+                assert answer.is_success, answer.text
+
+    run(story)

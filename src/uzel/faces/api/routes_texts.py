@@ -117,7 +117,7 @@ async def unhandled(core: Core, after: After = 0, limit: Limit = 50) -> TextsSho
 async def search(
     core: Core,
     q: Annotated[str, Query(min_length=1, max_length=MOST_QUERY, description="Words; a phrase in quotes.")],
-    chat: Annotated[int | None, Plain, Query(ge=1, le=MAX_UIN)] = None,
+    chat: Annotated[int | None, Query(ge=1, le=MAX_UIN), Plain] = None,
     before: Before = None,
     limit: Limit = 50,
 ) -> HitsShown:
