@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from uzel.errors import (
+    AlreadyThereError,
     InvalidNameError,
     KeyFileError,
     PassphraseNeededError,
@@ -179,7 +180,7 @@ def has_profile(folder: Path) -> bool:
 def refuse_profile(folder: Path) -> None:
     """Raises `ProfileError` when the folder holds a profile, of today or of the first version."""
     if holds_profile(folder):
-        raise ProfileError(f"{folder} holds an identity already: choose another folder")
+        raise AlreadyThereError(f"{folder} holds an identity already: choose another folder")
 
 
 def remove_unfinished(folder: Path) -> None:

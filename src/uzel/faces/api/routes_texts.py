@@ -74,7 +74,7 @@ async def cancel_text(core: Core, number: NumberPath) -> TextShown:
     """Take it back. Refused when it is on its way already, or over."""
     if not await core.cancel(number):
         record = await _text(core, number)
-        raise TextStateError(record.state)
+        raise TextStateError(f"it is {record.state}; only one that waits is taken back")
     return TextShown.of(await _text(core, number))
 
 
@@ -83,7 +83,8 @@ async def retry_text(core: Core, number: NumberPath) -> TextShown:
     """Try again what failed or was cancelled; it has a new number then."""
     record = await core.retry(number)
     if record is None:
-        raise TextStateError((await _text(core, number)).state)
+        state = (await _text(core, number)).state
+        raise TextStateError(f"it is {state}; only one that failed or was cancelled is tried again")
     return TextShown.of(record)
 
 

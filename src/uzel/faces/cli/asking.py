@@ -75,9 +75,11 @@ def clock(at: str) -> str:
     return f"{at[:10]} {at[11:16]}"
 
 
-def text_line(text: Values) -> str:
-    """A text for a person: when, who, how far it has come unless that goes without saying, and what was said."""
-    who = "you" if text["outgoing"] else str(text["chat"])
+def text_line(text: Values, name: str = "") -> str:
+    """A text for a person: when, who (by name, if there is one), how far it has come unless that goes without saying,
+    and what was said.
+    """
+    who = "you" if text["outgoing"] else printable(name) or str(text["chat"])
     state = text["state"]
     if state in {"received", "delivered"}:
         shown = ""

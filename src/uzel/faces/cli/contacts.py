@@ -13,7 +13,7 @@ from uzel.faces.cli.core import qr
 from uzel.faces.cli.options import JsonOption, ProfileOption
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.table import facts, table
-from uzel.names import Uin
+from uzel.names import Fingerprint, Uin
 
 contact_app = typer.Typer(
     no_args_is_help=True,
@@ -147,7 +147,10 @@ def accept_key(
     Accept the new key of a contact who told you, over another channel, that they made a new identity.
     """
     with asking(profile, timeout) as core:
-        _show(core.ask("POST", f"{_path(uin)}/accept-key", {"fingerprint": fingerprint}), as_json=as_json)
+        _show(
+            core.ask("POST", f"{_path(uin)}/accept-key", {"fingerprint": str(Fingerprint.parse(fingerprint))}),
+            as_json=as_json,
+        )
 
 
 @contact_app.command("agree", short_help="Agree that a contact went back to an older program.")

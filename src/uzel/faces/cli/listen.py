@@ -63,11 +63,13 @@ def listen(
     require_profile(folder)
     references = node_references(node)
     from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client
+    from uzel.store.people import People  # noqa: PLC0415
 
     with open_profile(profile, passphrase_file, "uzel listen") as opened:
         listener = Listener(
             opened.identity,
             opened.pins,
+            {int(contact.uin): contact.name for contact in People(opened.connection).all()},
             references,
             roaming=roaming,
             as_json=as_json,

@@ -49,6 +49,11 @@ def printable(text: str) -> str:
     ).replace("\n", "\n    ")
 
 
+def named(uin: int, name: str) -> str:
+    """Somebody for a person: a name is what they are called, the number who they are."""
+    return f"{printable(name)} ({uin})" if name else str(uin)
+
+
 def say(text: str) -> None:
     """Talk, on stderr."""
     if sys.stderr is not None:  # it was closed before we started
