@@ -74,6 +74,15 @@ def put(line: str) -> None:
         raise StorageError(f"standard output: {error.strerror}") from None
 
 
+def give_up_stdout() -> None:
+    """Write what is still buffered, if that can be: else it must not fail at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        silence_stdout()
+
+
 def silence_stdout() -> None:
     """Nobody reads any more: what is still buffered must not fail at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
