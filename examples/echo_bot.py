@@ -4,6 +4,8 @@ import sys
 
 from uzel.bot import Bot, Text
 
+if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+    sys.exit("usage: python echo_bot.py PROFILE [HOST:PORT]...")
 bot = Bot(*sys.argv[1:], create=True, let_in=True)
 
 

@@ -17,20 +17,23 @@ from uzel.errors import UzelError
 MOST = 100_000
 """Characters of one answer; of a longer output the end."""
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+    usage="%(prog)s PROFILE [--node HOST:PORT]... (-- COMMAND... | --to UIN|LINK [--timeout SECONDS])",
+)  # fmt: skip
 parser.add_argument("profile")
 parser.add_argument("--node", action="append", default=[])
 parser.add_argument("--to", help="a number or a contact link")
 parser.add_argument("--timeout", type=float, default=30.0)
-parser.add_argument("command", nargs="*")
-given = parser.parse_args()
+end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+given, command = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]  # argparse would split it elsewhere
 bot = Bot(given.profile, *given.node)
 
 
 @bot.on_text
 async def work(text: Text) -> str | None:
     """Only contacts get this far. A command that fails is tried again, so it says so by its exit code."""
-    process = await asyncio.create_subprocess_exec(*given.command, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
     try:
         said, _ = await process.communicate(text.text.encode())
     finally:
@@ -48,7 +51,7 @@ async def notify(text: str) -> None:
         await bot.delivered(await bot.send(given.to, text), given.timeout)
 
 
-if given.to is None and not given.command:
+if given.to is None and not command:
     parser.error("give a command after --, or --to")
 if given.to is None:
     bot.run()

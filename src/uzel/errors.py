@@ -167,9 +167,21 @@ class InvalidNameError(UzelError, ValueError):
 
 
 class ProfileError(UzelError):
-    """The profile folder cannot be used. Check the path, its owner and its permissions."""
+    """The profile, or a file of it, cannot be used. Check the path, its owner and its permissions."""
 
     reason = "profile"
+
+
+class NoProfileError(ProfileError):
+    """There is no profile. Make one with uzel identity new --profile DIR, or let uzel run make one."""
+
+
+class AlreadyThereError(ProfileError):
+    """Something is there already, and nothing is ever overwritten. Choose another place."""
+
+
+class NoPassphraseError(ProfileError):
+    """The profile has no passphrase. There is none to remove."""
 
 
 class ProfileHeldError(ProfileError):
@@ -189,6 +201,10 @@ class PassphraseNeededError(ProfileError):
     a copy of it, or restore a backup."""
 
     reason = "passphrase_needed"
+
+
+class SecretNeededError(PassphraseNeededError):
+    """A passphrase or a recovery code is needed. Give it at a terminal, on standard input, or in a file."""
 
 
 class WrongPassphraseError(ProfileError):
@@ -249,7 +265,7 @@ class StorageError(UzelError):
 
 
 class ConfigError(UzelError):
-    """The configuration is not valid. Correct the setting that is named here."""
+    """A setting or an option is wrong, or missing. Correct what is named here."""
 
     reason = "config"
 
@@ -364,9 +380,13 @@ class NoRequestError(UzelError):
 
 
 class InviteError(UzelError):
-    """That invite cannot be. Check its number of uses and how long it lasts, or which one you mean."""
+    """That invite cannot be. Check its number of uses and how long it lasts."""
 
     reason = "invite"
+
+
+class NoInviteError(InviteError):
+    """There is no such invite. See which there are with uzel invite list."""
 
 
 class TextTooLongError(UzelError):
@@ -376,7 +396,8 @@ class TextTooLongError(UzelError):
 
 
 class NotLetInError(UzelError):
-    """The other side is blocked, or no contact, and only contacts are let in."""
+    """One of you does not let the other in. They take texts from their contacts alone, or blocked you; or you blocked
+    them."""
 
     reason = Reason.NOT_LET_IN
 
@@ -432,7 +453,7 @@ class CoreSilentError(NetworkError):
 
 
 class RequestRefusedError(UzelError):
-    """The local interface does not take that request. Correct what is named here."""
+    """That request is not taken as it is. Correct what is named here."""
 
     reason = "bad_request"
 
@@ -475,6 +496,12 @@ class TextError(UzelError):
     reason = "text"
 
 
+class TextEmptyError(TextError):
+    """There is nothing in that text. Nothing was sent."""
+
+    reason = "text_empty"
+
+
 class NoTextError(UzelError):
     """There is no such text. It was deleted, perhaps, or has a new number since it was tried again."""
 
@@ -482,15 +509,21 @@ class NoTextError(UzelError):
 
 
 class TextStateError(UzelError):
-    """That cannot be done to this text any more. Look how far it has come."""
+    """That cannot be done to a text that is so far. Look how far it has come."""
 
     reason = "text_state"
 
 
 class KeyNotComparedError(NotTrustedError):
-    """That is not the key which this contact has or shows now. Look at the contact again, and compare anew."""
+    """That is not the safety number, or the key, of this contact now. Look at the contact again, and compare anew."""
 
     reason = "key_not_compared"
+
+
+class NotComparedError(UzelError):
+    """Nothing was compared, so nobody was verified. Read your safety numbers to one another first."""
+
+    reason = "not_compared"
 
 
 class QueuedError(UzelError):
@@ -498,6 +531,10 @@ class QueuedError(UzelError):
 
     exit_code = ExitCode.QUEUED
     reason = "queued"
+
+
+class NotAcceptedError(QueuedError):
+    """The other side has not let you in yet. The text waits, and goes out by itself once they accept."""
 
 
 class LoginLostError(NetworkError):

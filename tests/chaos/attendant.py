@@ -19,7 +19,8 @@ from uzel.errors import ProfileError, StorageError
 from uzel.names import Uin
 from uzel.store.cipher import CipherFile, Mode
 from uzel.store.keys import read_key_file, read_salt
-from uzel.store.profile import DATABASE, KEY_FILE
+from uzel.store.profile import KEY_FILE
+from uzel.store.profile_names import DATABASE
 from uzel.store.records import TextRecord
 from uzel.store.tables import Tables
 

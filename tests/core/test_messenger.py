@@ -13,7 +13,7 @@ from client.client_world import ALICE, BOB, CAROL, DEADLINE, linked, serving, un
 from core.core_world import EAGER, Core, cores, run, until_async, world
 from uzel.core import messenger, works
 from uzel.core.works import STATE, TEXT
-from uzel.errors import NotAContactError, StorageError, TextTooLongError
+from uzel.errors import NotAContactError, StorageError, TextEmptyError, TextTooLongError
 from uzel.store.history import History
 from uzel.store.records import ChatSummary, TextState
 from uzel.store.tables import Tables
@@ -151,6 +151,8 @@ def test_to_whom_and_how_long(tmp_path: Path) -> None:
                 await alice.messenger.send(bob.uin, "an answer", b"abc")
             with pytest.raises(OverflowError):
                 await alice.messenger.history.text(2**64)
+            with pytest.raises(TextEmptyError):
+                await alice.says(bob, "")
             with pytest.raises(TextTooLongError):
                 await alice.says(bob, "я" * 262_145)
             longest = await alice.says(bob, "я" * 262_144)
@@ -284,7 +286,7 @@ def test_nothing_is_queued_for_somebody_who_is_removed_at_that_moment(tmp_path: 
 
 
 AWKWARD = [
-    "", "\0", "a\0b", "\x1b[2J\x07\x9b31m", "\u202egnp.exe\u2066", "\ufeff\ufffe\U0010ffff", "\r\n\u2028\n",
+    "\0", "a\0b", "\x1b[2J\x07\x9b31m", "\u202egnp.exe\u2066", "\ufeff\ufffe\U0010ffff", "\r\n\u2028\n",
     "e" + "\u0301\u0316" * 131_000, "<script>alert(1)</script>", "'; DROP TABLE texts; --", "👨‍👩‍👧‍👦" * 1000,
 ]  # fmt: skip
 

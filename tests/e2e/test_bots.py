@@ -135,8 +135,26 @@ def test_the_notifier_runs_its_command_and_sends_what_it_is_given(tmp_path: Path
             )  # fmt: skip
             assert (done.returncode, done.stderr) == (0, b"")
             assert answers(alice, int(bot.uin), 1) == ["disk is full"]
-        with Script(EXAMPLES / "notify_bot.py", folder, "--", "tr", "a-z", "A-Z"):
+        with Script(EXAMPLES / "notify_bot.py", folder, "--node", node, "--", "tr", "a-z", "A-Z"):
             alice.run("send", bot.uin, evil, "--timeout", 20)
             assert answers(alice, int(bot.uin), 2)[1] == evil.upper()
             assert json.loads(alice.run("contact", "show", bot.uin, "--json"))["verified"] is True
     assert not list(tmp_path.rglob("pwned"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("echo_bot.py",), "usage: python echo_bot.py PROFILE"),
+        (("echo_bot.py", "bot", "nowhere:"), "not a valid UIN"),
+        (("notify_bot.py", "bot", "--node", "127.0.0.1:1"), "give a command after --"),
+    ],
+)
+def test_a_bot_that_is_called_wrongly_says_how(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    script, *rest = arguments
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *rest],
+        capture_output=True, text=True, timeout=DEADLINE, check=False, env=environment(), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode in {1, 2}
+    assert (words in done.stderr, "Traceback" in done.stderr) == (True, False)

@@ -26,6 +26,7 @@ from e2e.raw_identity import RawIdentity, identity, lying
 from e2e.raw_node import RawNode, Session, playing
 from uzel.identity import Identity
 from uzel.names import ContactLink, Fingerprint, NodeAddress, Uin
+from uzel.store.people import People
 from uzel.store.profile import Profile
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -146,13 +147,15 @@ def test_a_text_is_sent_heard_and_reported(node: RunningNode, alice: Person, bob
 
 
 def test_without_json_a_person_reads_it(node: RunningNode, alice: Person, bob: Person) -> None:
+    with Profile.open(bob.folder) as profile:
+        People(profile.connection).add(alice.uin, 0, name="Алиса")
     with Running("listen", *bob.flags(node.written)) as listening:
         assert listening.line() == f"online at {node.written} as {int(bob.uin)}\n"
         done = uzel("send", *alice.flags(node.written), bob.link, "-", stdin=b"one\n\x1b[31mtwo\n")
         assert re.fullmatch(r"delivered in \d+ ms\n", done.stdout)
         assert (done.returncode, done.stderr) == (0, "")
         assert listening.line() == f"{int(alice.uin)} calls\n"
-        assert listening.line() == f"{int(alice.uin)}: one\n"
+        assert listening.line() == f"Алиса ({int(alice.uin)}): one\n"
         assert listening.line() == "    \\x1b[31mtwo\n"
         assert listening.end() == 0
 
@@ -264,6 +267,7 @@ def test_what_the_user_can_fix_exits_1(node: RunningNode, alice: Person, tmp_pat
         ("0", "hi", b"", "invalid_name"),
         ("uzel:12?key=short", "hi", b"", "invalid_name"),
         ("12", "-", b"\xff\xfe", "text_not_utf8"),
+        ("12", "", b"", "text_empty"),
         ("12", "-", b"x" * (16 * 1024 * 1024 + 1), "text_too_long"),
     ):
         code, shown, said = alice.send(node.written, to, text, stdin=stdin)

@@ -153,18 +153,22 @@ def test_two_people_talk_through_their_cores(node: str, alice: Person, bob: Pers
             assert alice.asks("send", bob.uin, "live", "--timeout", 20)["event"] == "delivered"
             assert listening.until("text")["text"] == "live"
             assert listening.end() == 0
-        with Running("listen", "--profile", bob.folder, "--json") as listening:
-            assert listening.event() == {"event": "online", "node": node, "uin": bob.uin}  # nothing is given twice
+        with Running("listen", "--profile", bob.folder) as listening:
+            assert listening.line() == f"online at {node} as {bob.uin}\n"  # nothing is given twice
+            assert alice.asks("send", bob.uin, "by name", "--timeout", 20)["event"] == "delivered"
+            assert listening.line() == f"Алиса ({alice.uin}): by name\n"
             assert listening.end(signal.SIGINT) == 130
         assert [hit["spans"] for hit in bob.lists("search", "сообщения", "--chat", alice.uin)] == [[[6, 15]]] * 2
         assert "\\x1b" in bob.run("search", "сообщения")
         (chat,) = bob.lists("chats")
-        assert (chat["uin"], chat["name"], chat["unread"]) == (alice.uin, "Алиса", 4)
+        assert (chat["uin"], chat["name"], chat["unread"]) == (alice.uin, "Алиса", 5)
         shown = bob.lists("history", alice.uin, "--all", "--read")
-        assert [text["text"][:4] for text in shown if not text["outgoing"]] == ["ново", "яяяя", "яяяя", "live"]
+        assert [text["text"][:4] for text in shown if not text["outgoing"]] == ["ново", "яяяя", "яяяя", "live", "by n"]
         assert bob.lists("chats")[0]["unread"] == 0
         assert "Алиса" in bob.run("chats")
-        assert "you" in bob.run("history", alice.uin, "--limit", 1)
+        assert "Алиса: by name" in bob.run("history", alice.uin, "--limit", 1)
+        assert "Алиса: by name" in bob.run("search", "name")
+        assert "you" in alice.run("history", bob.uin, "--limit", 2)
 
 
 def test_what_is_not_delivered_in_time_is_queued_and_goes_out_later(node: str, alice: Person, bob: Person) -> None:
@@ -191,12 +195,16 @@ def test_people_are_added_compared_blocked_and_removed(node: str, alice: Person,
         assert "█" in alice.run("me")
         alice.asks("contact", "add", bob.uin)
         alice.asks("contact", "add", 5)
-        assert "was never met" in alice.said("contact", "verify", 5, code=4)
+        assert "was never met" in alice.said("contact", "verify", 5, code=1)
         alice.run("contact", "remove", 5)
         done = uzel("send", "--profile", alice.folder, bob.uin, "let me in", "--timeout", 0.2)
         assert done.returncode == 6
         while not bob.lists("request", "list"):
             pass
+        done = uzel("send", "--profile", alice.folder, bob.uin, "please", "--timeout", 0.2)
+        assert (done.returncode, "has not let you in yet" in done.stderr) == (6, True)
+        done = uzel("history", bob.uin, "--profile", alice.folder)
+        assert ("please" in done.stdout, "has not let you in yet" in done.stderr) == (True, True)
         assert str(int(alice.uin)) in bob.run("request", "list")
         assert bob.asks("request", "accept", alice.uin, "--name", "Alice")["verified"] is False
         assert "Nobody with that number" in bob.said("request", "refuse", alice.uin, code=1)
@@ -205,7 +213,7 @@ def test_people_are_added_compared_blocked_and_removed(node: str, alice: Person,
         while alice.asks("contact", "show", bob.uin)["safety_number"] != number:
             pass
         assert "█" in alice.run("contact", "show", bob.uin)
-        assert "give what was compared" in alice.said("contact", "verify", bob.uin, code=4)
+        assert "--safety-number NUMBER" in alice.said("contact", "verify", bob.uin, code=1)
         assert alice.asks("contact", "verify", bob.uin, "--safety-number", number)["verified"] is True
         assert alice.asks("contact", "rename", bob.uin, "Боб")["name"] == "Боб"
         alice.run("contact", "block", bob.uin)
@@ -226,6 +234,7 @@ def test_invites_are_made_listed_and_revoked(node: str, alice: Person) -> None:
         )  # fmt: skip
         assert "for Bob" in alice.run("invite", "list")
         alice.run("invite", "revoke", made["id"][:8])
+        assert "no such invite" in alice.said("invite", "revoke", "", code=1)
         assert "no invite has that id" in alice.said("invite", "revoke", "zz", code=1)
         assert alice.lists("invite", "list")[0]["revoked"] is True
 
@@ -247,7 +256,7 @@ def test_texts_and_chats_are_looked_after(node: str, alice: Person, bob: Person)
         assert uzel("send", "--profile", alice.folder, bob.uin, "waits", "--timeout", 2).returncode == 6
         (text,) = alice.lists("history", bob.uin)
         number = text["number"]
-        assert "cannot be done" in alice.said("retry", number, code=1)
+        assert "it is queued; only one that failed" in alice.said("retry", number, code=1)
         assert alice.asks("cancel", number)["state"] == "cancelled"
         assert "cancelled" in alice.run("history", bob.uin)
         again = alice.asks("retry", number)

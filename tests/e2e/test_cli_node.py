@@ -117,6 +117,10 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert "port is missing" in refused("--listen", "127.0.0.1", *state)
     assert "--state" in refused("--listen", "127.0.0.1:0")
     assert "not a node address" in refused("--listen", "127.0.0.1:0", *state, "--peer", "::1")
+    for listen, words in (((), "nowhere"), ((65535,), "lies between"), ((80, 81), "twice"), ((80, 82, 80), "twice")):
+        flags = [flag for port in listen for flag in ("--listen", f"127.0.0.1:{port}")]
+        checked = uzel("node", "run", "--check-config", *flags)
+        assert (checked.returncode, words in checked.stderr) == (1, True)
     config = tmp_path / "node.toml"
     assert "No such file" in refused("--listen", "127.0.0.1:0", *state, "--config", config)
     for text, said in (("[", "TOML"), ("[times]\nrang = 1", "times.rang"), ('peers = ["::1"]', "peers")):
@@ -130,7 +134,8 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_settings_printed_are_settings_taken(tmp_path: Path) -> None:
     config = tmp_path / "node.toml"
     config.write_text(uzel("node", "print-config").stdout, encoding="utf-8")
-    assert uzel("node", "run", "--check-config", "--config", config).returncode == 0
+    flags = ("--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:80", "--listen", "[::1]:80")
+    assert uzel("node", "run", "--check-config", "--config", config, *flags).returncode == 0
     config.write_text('listen = ["127.0.0.1:0"]\n', encoding="utf-8")
     with RunningNode(tmp_path / "state", "--config", config, listen=()) as node:
         check_announced(node, ["127.0.0.1"])

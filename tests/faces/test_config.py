@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from e2e.cli_harness import uzel
 from uzel.errors import ConfigError
-from uzel.faces.cli.config_file import SETTINGS, Value, load, save, setting_of
+from uzel.faces.cli.config_file import SETTINGS, Value, load, load_with_wrong, save, setting_of
 
 FILLED: dict[str, Value] = {
     "profile": '/a "b"\\c é',
@@ -111,8 +112,33 @@ def test_option_environment_file_default(tmp_path: Path) -> None:
     path.write_text("nodez = 1\n")
     done = uzel("me", env=env)
     assert (done.returncode, "did you mean nodes" in done.stderr) == (1, True)
+    assert "uzel config unset nodez removes it" in done.stderr
     assert uzel("me", "--help", env=env).returncode == 0
+    assert uzel("config", "set", "roaming", "on", env=env).returncode == 0
+    shown = [json.loads(line) for line in uzel("config", "show", "--json", env=env).stdout.splitlines()]
+    assert shown[-1] == {"setting": "nodez", "value": "1", "source": "wrong"}
+    assert "nodez " in uzel("config", "show", env=env).stdout
+    assert uzel("config", "unset", "nodez", env=env).returncode == 0
+    assert path.read_text() == "roaming = true\n"
     assert "did you mean roaming" in uzel("config", "set", "raoming", "on", env=env).stderr
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+WRONG = st.recursive(
+    st.integers(-9, 9) | st.booleans() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+    | st.floats(allow_nan=False) | st.datetimes() | st.times() | st.dates(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@given(st.dictionaries(KEYS.map("?{}".format) | KEYS.map("page.?{}".format), WRONG, max_size=3))
+def test_what_is_no_setting_is_kept_as_it_was(tmp_path_factory: pytest.TempPathFactory, wrong: dict[str, Any]) -> None:
+    path = tmp_path_factory.getbasetemp() / "kept.toml"
+    save(path, {"roaming": True, **wrong})
+    values, found = load_with_wrong(path)
+    assert values == {"roaming": True}
+    assert {name: value for name, (value, _) in found.items()} == wrong
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

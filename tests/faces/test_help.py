@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from e2e.cli_harness import uzel
+from e2e.cli_harness import UZEL, uzel
 from uzel.app.main import run
 
 
@@ -84,3 +84,10 @@ def test_version() -> None:
     outcome = uzel("--version")
     assert (outcome.returncode, outcome.stderr) == (0, "")
     assert outcome.stdout.startswith("uzel 0.")
+
+
+def test_a_full_disk_behind_the_help_is_said() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*UZEL, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "No space left" in done.stderr) == (1, True)
+    assert "defect" not in done.stderr

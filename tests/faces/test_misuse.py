@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from e2e.cli_harness import uzel
@@ -19,13 +21,23 @@ from e2e.cli_harness import uzel
         (("send", "5", "hi", "--timeout", "0"), "--timeout"),
         (("send", "5", "hi", "--wait", "sent"), "delivered"),
         (("listen", "--accept", "some"), "contacts"),
+        (("identity", "new", "--profile", ""), "'--profile'"),
+        (("node", "run", "--listen", "127.0.0.1:0", "--state", ""), "'--state'"),
         ((), "uzel identity new"),
         (("identity",), "uzel identity show"),
     ],
     ids=str,
 )
-def test_misuse(arguments: tuple[str, ...], words: str) -> None:
-    done = uzel(*arguments)
+def test_misuse(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = uzel(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr
     assert "defect" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "start", "send 5 hi", "doctor"])
+def test_where_there_is_no_profile_one_is_told_how_to_make_one(tmp_path: Path, command: str) -> None:
+    done = uzel(*command.split(), env={"XDG_DATA_HOME": str(tmp_path)})
+    assert done.returncode == 1
+    assert "Make one with uzel identity new --profile DIR, or let uzel run make one." in done.stdout + done.stderr

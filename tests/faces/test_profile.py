@@ -64,6 +64,8 @@ def test_backup_and_restore(alice: Path, tmp_path: Path) -> None:
     onto = uzel("profile", "restore", tmp_path / "file", "--profile", alice, stdin=code)
     assert (onto.returncode, onto.stdout) == (1, "")
     assert "already" in onto.stderr
+    none = uzel("profile", "restore", tmp_path / "nothing", "--profile", tmp_path / "other")
+    assert (none.returncode, "No such file" in none.stderr) == (1, True)  # no secret was asked for
     wrong = uzel("profile", "restore", tmp_path / "file", "--profile", tmp_path / "other", stdin=b"wrong\n")
     assert wrong.returncode == 1
     assert not (tmp_path / "other").exists()
@@ -177,7 +179,7 @@ class Terminal:
         return code
 
 
-def test_at_a_terminal_it_asks_twice_and_shows_nothing(alice: Path) -> None:
+def test_at_a_terminal_it_asks_twice_and_shows_nothing(alice: Path, tmp_path: Path) -> None:
     terminal = Terminal("profile", "passphrase", "--profile", alice)
     terminal.answer("New passphrase of the profile: ", "топ secret")
     terminal.answer("Once more: ", "топ secret")
@@ -190,6 +192,13 @@ def test_at_a_terminal_it_asks_twice_and_shows_nothing(alice: Path) -> None:
     terminal.until("the two are not the same")
     assert terminal.end() == 1
     assert shown("identity", "show", "--profile", alice, stdin="топ secret\n".encode())
+    terminal = Terminal("profile", "backup", tmp_path / "file", "--profile", alice, "--own-passphrase")
+    terminal.answer("Passphrase of the profile: ", "топ secret")
+    terminal.answer("Passphrase of the backup: ", "this one")
+    terminal.answer("Once more: ", "that one")
+    terminal.until("the two are not the same")
+    assert terminal.end() == 1
+    assert not (tmp_path / "file").exists()
 
 
 def test_interrupted_at_the_prompt(alice: Path) -> None:

@@ -188,7 +188,7 @@ def test_no_profile(tmp_path: Path) -> None:
     for way in (Profile.open, Profile.peek):
         with pytest.raises(ProfileError, match="identity new"):
             way(tmp_path)
-        with pytest.raises(ProfileError, match="No such file"):
+        with pytest.raises(ProfileError, match="none is not there"):
             way(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 

@@ -6,6 +6,7 @@ fix it, 2 unexpected, 3 network, 4 key not trusted, 5 rate limited, 6 queued; 13
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -18,7 +19,7 @@ from uzel.app.core_command import start
 from uzel.app.demo_command import demo
 from uzel.app.node_command import node_app
 from uzel.app.run_command import run as run_everything
-from uzel.errors import ExitCode, UzelError
+from uzel.errors import ExitCode, StorageError, UzelError
 from uzel.faces.cli.chats import chats, history, search
 from uzel.faces.cli.config import config_app
 from uzel.faces.cli.config_file import SETTINGS, config_path, load
@@ -27,7 +28,7 @@ from uzel.faces.cli.core import me, status, stop
 from uzel.faces.cli.doctor import doctor
 from uzel.faces.cli.identity import identity_app
 from uzel.faces.cli.listen import listen
-from uzel.faces.cli.output import printable, say, silence_stdout
+from uzel.faces.cli.output import give_up_stdout, printable, say, silence_stdout
 from uzel.faces.cli.page import web
 from uzel.faces.cli.profile import profile_app
 from uzel.faces.cli.running import StoppedError
@@ -36,6 +37,8 @@ from uzel.faces.cli.strangers import invite_app, request_app, strangers
 from uzel.faces.cli.texts import cancel, draft, export, read, retention, retry
 
 INTERRUPTED = 130
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""A disk that takes no more: no defect of ours."""
 COMPLETE = "_UZEL_COMPLETE"
 """The variable through which a shell asks for completions."""
 
@@ -148,6 +151,10 @@ def run(arguments: list[str]) -> int:
         say(f"uzel: {printable(str(error))}")
         return error.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:  # behind standard output, where help was printed
+            give_up_stdout()
+            say(f"uzel: {StorageError(error.strerror or '')}")
+            return ExitCode.FIXABLE
         if os.environ.get("UZEL_DEBUG"):
             raise
         say(f"uzel: something unexpected happened: {type(error).__name__}: {printable(str(error))}")

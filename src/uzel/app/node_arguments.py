@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from uzel.errors import ConfigError
-from uzel.names import NodeReference, split_host_port
+from uzel.names import MAX_PORT, NodeReference, split_host_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,27 @@ class NodeArguments:
         return cls(Path(state), Path(config) if config else None, tuple(listen), tuple(peers))
 
     def listen_addresses(self, configured: tuple[str, ...]) -> list[tuple[str, int]]:
-        """The addresses to bind. Raises `InvalidNameError`, and `ConfigError` when there is none."""
+        """The addresses to bind. Raises `InvalidNameError`, and `ConfigError` when there is none, or when they take a
+        port from one another.
+        """
         addresses = [split_host_port(text) for text in self.listen or configured]
         if not addresses:
-            raise ConfigError("nowhere to listen: give --listen HOST:PORT")
+            raise ConfigError("nowhere to listen: give --listen HOST:PORT, or listen in the settings")
+        _refuse_overlap(addresses)
         return addresses
 
     def peer_references(self, configured: tuple[str, ...]) -> list[NodeReference]:
         """The nodes to link to, in order. Raises `InvalidNameError`."""
         return [NodeReference.parse(text) for text in self.peers or configured]
+
+
+def _refuse_overlap(addresses: list[tuple[str, int]]) -> None:
+    """Each takes its port and the one above it, for data; port 0 takes a free pair. Raises `ConfigError`."""
+    taken: set[tuple[str, int]] = set()
+    for host, port in addresses:
+        if port > MAX_PORT:
+            raise ConfigError(f"cannot listen on {host}:{port}: a control port lies between 0 and {MAX_PORT}")
+        both = {(host, port), (host, port + 1)} if port else set()
+        if both & taken:
+            raise ConfigError(f"cannot listen on {host}:{port}: that port, or the data port above it, is named twice")
+        taken |= both

@@ -17,6 +17,7 @@ from uzel.app.bench_command import bench
 from uzel.app.node_arguments import NodeArguments
 from uzel.errors import ConfigError
 from uzel.faces.cli.node_status import peers, status
+from uzel.faces.cli.options import named_folder
 from uzel.faces.cli.output import put
 from uzel.names import NodeReference, split_host_port
 
@@ -41,7 +42,13 @@ node_app.command("peers", short_help="List the other nodes that a running node k
 def run_node(
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="DIR", envvar="UZEL_STATE", help="The node's own folder: key, known UINs."),
+        typer.Option(
+            "--state",
+            metavar="DIR",
+            envvar="UZEL_STATE",
+            parser=named_folder,
+            help="The node's own folder: key, known UINs.",
+        ),
     ] = None,
     listen: Annotated[
         list[str] | None,
@@ -54,12 +61,12 @@ def run_node(
         typer.Option("--peer", metavar="HOST:PORT[,FINGERPRINT]", help="Another node to link to; repeat for more."),
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, in TOML.")] = None,
-    check_config: Annotated[bool, typer.Option("--check-config", help="Check the settings and exit.")] = False,
+    check_config: Annotated[bool, typer.Option("--check-config", help="Check all settings and exit.")] = False,
 ) -> None:
     """\b
     uzel node run --listen 0.0.0.0:8935 --listen [::]:8935 --state /var/lib/uzel
     uzel node run --listen 0.0.0.0:8935 --state /var/lib/uzel --peer node.example:8935
-    uzel node run --check-config --config node.toml
+    uzel node run --check-config --config node.toml --listen 0.0.0.0:8935
 
     Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
 
@@ -69,22 +76,24 @@ def run_node(
         split_host_port(address)
     for reference in peer or ():
         NodeReference.parse(reference)
+    arguments = NodeArguments(state or Path(), config, tuple(listen or ()), tuple(peer or ()))
     if check_config:
-        _check_config(config)
+        _check_config(arguments)
         return
     if state is None:
         raise ConfigError("no state folder: give --state DIR")
-    arguments = NodeArguments(state, config, tuple(listen or ()), tuple(peer or ()))
     program = [sys.executable, "-P", "-m", "uzel.app.node_process"]  # -P: nothing from the folder we stand in
     os.execv(sys.executable, [*program, *arguments.written()])  # noqa: S606 - our own program
 
 
-def _check_config(config: Path | None) -> None:
+def _check_config(given: NodeArguments) -> None:
+    """Whether the node would start with these arguments, as far as can be told without the network and the disk."""
     from uzel.node.config import NodeConfig, load_config  # noqa: PLC0415 - only here
 
-    settings = load_config(config) if config else NodeConfig()
+    settings = load_config(given.config) if given.config else NodeConfig()
     for address in settings.listen:
         split_host_port(address)
+    given.listen_addresses(settings.listen)
     put("the settings are valid\n")
 
 

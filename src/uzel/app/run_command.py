@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from uzel.faces.cli.options import RUN, named_folder
+
 
 def run(
     folder: Annotated[
         Path | None,
         typer.Option(
             "--folder",
-            envvar="UZEL_RUN",
+            envvar=RUN,
             metavar="DIR",
+            parser=named_folder,
             help="Where the profile, Echo and the node are kept. Default: run, in the user's data folder.",
             show_default=False,
         ),

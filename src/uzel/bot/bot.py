@@ -30,9 +30,9 @@ from uzel.names import ContactLink, NodeReference
 from uzel.net.loop import loop_factory
 from uzel.node.log import log_to_stderr
 from uzel.store.files import read_start
-from uzel.store.identities import has_identity
-from uzel.store.profile import Profile, has_profile
+from uzel.store.profile import Profile
 from uzel.store.profile_lock import holding
+from uzel.store.profile_names import holds_profile
 
 BOT_LOCK = "bot.lock"
 """The file in the profile's folder that the bot which answers holds."""
@@ -61,9 +61,8 @@ class Bot:
         let_in: bool = False,
         settings: BotSettings | None = None,
     ) -> None:
-        """Raises `InvalidNameError` for a node that is none."""
         self._folder = Path(profile)
-        self._nodes = [NodeReference.parse(node) for node in nodes]
+        self._nodes = nodes
         self._passphrase_file = None if passphrase_file is None else Path(passphrase_file)
         self._create = create
         self._let_in = let_in
@@ -80,11 +79,14 @@ class Bot:
     # -- Life -------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """Raises `ProfileError`, `ConfigError`, `StorageError`, `NotYourCoreError`, `CoreSilentError`."""
+        """Raises `InvalidNameError` for a node that is none; `ProfileError`, `ConfigError`, `StorageError`,
+        `NotYourCoreError`, `CoreSilentError`.
+        """
+        nodes = [NodeReference.parse(node) for node in self._nodes]
         if core_runs(self._folder):
             self._desk = RunningCore(self._folder)
         else:
-            self._desk = await OwnCore.start(self._open(), self._nodes)
+            self._desk = await OwnCore.start(self._open(), nodes)
         self._held.push_async_callback(self._desk.close)
         return self
 
@@ -154,7 +156,7 @@ class Bot:
 
     def _open(self) -> Profile:
         passphrase = self._passphrase()
-        if self._create and not has_profile(self._folder) and not has_identity(self._folder):
+        if self._create and not holds_profile(self._folder):
             profile = Profile.create(self._folder, passphrase=None if passphrase is None else passphrase())
             shown = shlex.quote(str(self._folder))
             sys.stderr.write(f"A new profile. Back it up: uzel profile backup FILE --profile {shown}\n")

@@ -29,7 +29,8 @@ class Text:
         return f"<Text {self.number}>"  # never what it says
 
     async def reply(self, answer: str) -> None:
-        """Answer. It goes out when the function has ended, together with whatever else it answers; not if it fails.
+        """Answer. It goes out when the function has ended, together with whatever else it answers; not if it fails. An
+        empty one is none.
 
         Raises `TextTooLongError`, `UnicodeEncodeError`; `ValueError` beyond 16 answers.
         """
@@ -37,6 +38,8 @@ class Text:
 
     def add(self, answer: str) -> None:
         """The same for a plain function."""
+        if not answer:
+            return
         check_text(answer)
         if len(self.answers) >= MOST_ANSWERS:
             raise ValueError(f"at most {MOST_ANSWERS} answers to one text")

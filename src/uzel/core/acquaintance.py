@@ -17,7 +17,14 @@ from uzel.core.gate import Gate, Strangers
 from uzel.core.ledger import STRANGERS, Ledger, wall_ms
 from uzel.core.outbox import Outbox
 from uzel.core.talks import Talks
-from uzel.errors import InviteError, NoRequestError, NotAContactError, PeerKeyChangedError, SelfContactError
+from uzel.errors import (
+    InviteError,
+    NoInviteError,
+    NoRequestError,
+    NotAContactError,
+    PeerKeyChangedError,
+    SelfContactError,
+)
 from uzel.identity import Pin, safety_number
 from uzel.names import ContactLink, Fingerprint, Uin
 from uzel.store.profile import Profile
@@ -274,7 +281,7 @@ class Acquaintance:
     async def revoke(self, token_hash: bytes) -> None:
         """It lets nobody in any more. Raises `InviteError`, `StorageError`."""
         if not await self._ledger.writer.run(lambda tables: tables.people.invites.revoke(token_hash)):
-            raise InviteError("there is no such invite, or it is revoked already")
+            raise NoInviteError("or it is revoked already")
 
     # -- Inside -----------------------------------------------------------------------------------------------
 

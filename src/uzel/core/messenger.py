@@ -44,6 +44,7 @@ from uzel.errors import (
     PeerKeyChangedError,
     ProfileError,
     StorageError,
+    TextEmptyError,
     TextStateError,
     TextTooLongError,
     UzelError,
@@ -284,7 +285,7 @@ class Messenger:
     async def send(self, to: Uin, text: str, reply: bytes | None = None) -> TextRecord:
         """Put a text into the outbox; it is on disk when this returns, and delivered as soon as that can be.
 
-        Raises `NotAContactError`, `TextTooLongError`, `StorageError`, `UnicodeEncodeError` for text that UTF-8 cannot
+        Raises `NotAContactError`, `StorageError` and as `check_text`; `UnicodeEncodeError` for text that UTF-8 cannot
         carry.
         """
         if to not in self.ledger.people:
@@ -474,6 +475,8 @@ class Messenger:
 
 
 def check_text(text: str) -> None:
-    """Raises `TextTooLongError`, `UnicodeEncodeError` for what cannot be one text."""
+    """Raises `TextEmptyError`, `TextTooLongError`, `UnicodeEncodeError` for what cannot be one text."""
+    if not text:
+        raise TextEmptyError
     if len(text.encode("utf-8")) > MAX_ENVELOPE_TEXT:
         raise TextTooLongError(f"at most {MAX_ENVELOPE_TEXT} bytes of UTF-8")

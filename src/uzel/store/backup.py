@@ -25,8 +25,9 @@ from uzel.store.files import (
 )
 from uzel.store.health import LAST_BACKUP
 from uzel.store.keys import derive_key, new_salt, read_salt
-from uzel.store.profile import DATABASE, LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
+from uzel.store.profile import LOCK, Profile, new_key, read_identity, refuse_profile, remove_unfinished
 from uzel.store.profile_lock import holding
+from uzel.store.profile_names import DATABASE
 from uzel.store.recovery_codes import CODE_BYTES, looks_like_code, make_code, read_code
 from uzel.store.schema import version_of
 
@@ -94,6 +95,13 @@ def restore(file: Path, folder: Path, secret: str, *, passphrase: str | None = N
     finally:
         source.close()
     return Profile.open(folder, passphrase=None if passphrase is None else lambda: passphrase, program=program)
+
+
+def require_backup(file: Path) -> None:
+    """Raises `ProfileError` when the file is not there, or too short or too open to be a backup: before a person is
+    asked for its secret.
+    """
+    read_salt(file, private=False)
 
 
 def _open_backup(file: Path, secret: str) -> CipherFile:

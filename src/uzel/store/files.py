@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from uzel.errors import ProfileError, StorageError
+from uzel.errors import AlreadyThereError, ProfileError, StorageError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -99,7 +99,7 @@ def taking_place_of(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 def refuse_existing(path: Path) -> None:
     """Raises `ProfileError` when something has this name."""
     if os.path.lexists(path):
-        raise ProfileError(f"{path} exists already: choose another name")
+        raise AlreadyThereError(f"{path} exists already: choose another name")
 
 
 def remove_leftovers(path: Path) -> None:

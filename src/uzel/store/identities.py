@@ -11,12 +11,13 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from uzel.errors import ProfileError
+from uzel.errors import AlreadyThereError, ProfileError
 from uzel.identity import Identity
 from uzel.names import Fingerprint, Uin
 from uzel.store.files import read_private, remove_leftovers, write_atomically
+from uzel.store.profile_names import IDENTITY
 
-_KEY = "identity.pem"
+_KEY = IDENTITY
 _MEMORY = "identity.json"
 _MAX_SMALL = 16 * 1024
 IDENTITY_FILES = (_KEY, _MEMORY)
@@ -31,7 +32,7 @@ def has_identity(folder: Path) -> bool:
 def save_identity(folder: Path, identity: Identity) -> None:
     """Write a new identity into a folder that has none. Raises `ProfileError`, `StorageError`."""
     if has_identity(folder):
-        raise ProfileError(f"{folder} holds an identity already: choose another folder")
+        raise AlreadyThereError(f"{folder} holds an identity already: choose another folder")
     _remember(folder, identity)
     write_atomically(folder / _KEY, identity.to_pem())  # last: where it stands, all of it stands
 

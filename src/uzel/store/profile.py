@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from uzel.errors import (
+    AlreadyThereError,
     InvalidNameError,
     KeyFileError,
     PassphraseNeededError,
@@ -33,21 +34,19 @@ from uzel.identity import Identity, MemoryPins
 from uzel.names import Uin
 from uzel.store.cipher import CipherFile, Connection, Mode
 from uzel.store.files import (
-    check_folder,
     make_private_folder,
     remove_leftovers,
     storage_errors,
     sync_folder,
     taking_place_of,
 )
-from uzel.store.identities import has_identity
 from uzel.store.keys import FileKey, derive_key, has_key_file, new_salt, read_key_file, read_salt, write_key_file
 from uzel.store.pins import DatabasePins
 from uzel.store.profile_folder import has_pins, read_folder, read_pins, remove_files, remove_folder, remove_pins
 from uzel.store.profile_lock import holding, is_held_here
+from uzel.store.profile_names import DATABASE, holds_profile, require_profile
 from uzel.store.schema import make_tables, upgrade, version_of
 
-DATABASE = "profile.db"
 KEY_FILE = "profile.key"
 CHANGING = "profile.key.changing"
 LOCK = "profile.lock"
@@ -103,7 +102,7 @@ class Profile:
         `program` is what others are told while it is held. Raises `ProfileHeldError`, `PassphraseNeededError`,
         `WrongPassphraseError`, and the other kinds of `ProfileError`: each says what to do; `StorageError`.
         """
-        _refuse_nothing(folder)
+        require_profile(folder)
         with ExitStack() as held:
             held.enter_context(holding(folder / LOCK, program))
             remove_unfinished(folder)
@@ -127,7 +126,7 @@ class Profile:
 
         Not for a process that holds it itself. Raises what `open` does, but for `ProfileHeldError`.
         """
-        _refuse_nothing(folder)
+        require_profile(folder)
         if is_held_here(folder / LOCK):
             raise ValueError("this process holds the profile: use that one")
         if not has_profile(folder):
@@ -180,8 +179,8 @@ def has_profile(folder: Path) -> bool:
 
 def refuse_profile(folder: Path) -> None:
     """Raises `ProfileError` when the folder holds a profile, of today or of the first version."""
-    if has_profile(folder) or has_identity(folder):
-        raise ProfileError(f"{folder} holds an identity already: choose another folder")
+    if holds_profile(folder):
+        raise AlreadyThereError(f"{folder} holds an identity already: choose another folder")
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -201,12 +200,6 @@ def new_key(folder: Path, passphrase: str | None) -> FileKey:
     key = derive_key(passphrase, salt)
     remove_files(folder, (KEY_FILE, CHANGING))  # left over by a crash; nothing is opened by them
     return key
-
-
-def _refuse_nothing(folder: Path) -> None:
-    check_folder(folder)
-    if not has_profile(folder) and not has_identity(folder):
-        raise ProfileError(f"{folder} holds no identity: make one with uzel identity new --profile {folder}")
 
 
 def _build(folder: Path, key: FileKey, identity: Identity, pins: MemoryPins) -> None:

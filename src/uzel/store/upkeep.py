@@ -13,12 +13,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from uzel.errors import ProfileDamagedError, ProfileError, StorageError
+from uzel.errors import NoPassphraseError, ProfileDamagedError, StorageError
 from uzel.store.cipher import CipherFile
 from uzel.store.files import storage_errors, sync_folder
 from uzel.store.keys import derive_key, write_key_file
-from uzel.store.profile import CHANGING, DATABASE, KEY_FILE, Profile
+from uzel.store.profile import CHANGING, KEY_FILE, Profile
 from uzel.store.profile_folder import remove_files
+from uzel.store.profile_names import DATABASE
 from uzel.store.schema import copies_of
 
 LOOKS = 3
@@ -38,7 +39,7 @@ def change_passphrase(profile: Profile, new: str | None) -> None:
     folder, salt = profile.folder, profile.file.key.salt
     if new is None:
         if not profile.has_passphrase:
-            raise ProfileError(f"{folder} has no passphrase: its key is in {KEY_FILE}")
+            raise NoPassphraseError(f"{folder}: its key is in {KEY_FILE}")
         key = write_key_file(folder / CHANGING, salt)
     else:
         key = derive_key(new, salt)

@@ -144,6 +144,7 @@ def test_what_cannot_be_sent_is_refused_by_name(tmp_path: Path) -> None:
             uin = int(bob.uin)
             problem(await a.post("/texts", json={"to": 5, "text": "x"}), 404, "not_a_contact")
             problem(await a.post("/texts", json={"to": uin, "text": "я" * 262_145}), 422, "text_too_long")
+            problem(await a.post("/texts", json={"to": uin, "text": ""}), 422, "text_empty")
             longest = good(await a.post("/texts", json={"to": uin, "text": "\u0001" * 200_000}), 201)
             assert len(longest["text"]) == 200_000
             bodies: tuple[object, ...] = (
@@ -232,5 +233,19 @@ def test_nodes_are_looked_at(tmp_path: Path) -> None:
             (named,) = good(await a.post("/nodes/check", json={"node": f"{w.reference},{'A' * 43}"}))["nodes"]
             assert named["reason"] == "node_key_changed"
             problem(await a.post("/nodes/check", json={"node": "a b"}), 422, "invalid_name")
+
+    run(story)
+
+
+def test_the_examples_of_the_document_work(tmp_path: Path) -> None:
+    shown = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^    curl .* http://core/v1(/\S+)(?: --json '(.*)')?$", shown, re.MULTILINE)
+    assert [path for path, _ in examples] == ["/status", "/contacts", "/texts", "/events"]
+
+    async def story() -> None:
+        async with faced(tmp_path) as (_, _, (a, _)):
+            for path, body in examples[:-1]:  # the stream has no end
+                answer = await (a.post(path, json=json.loads(body)) if body else a.get(path))
+                assert answer.is_success, answer.text
 
     run(story)

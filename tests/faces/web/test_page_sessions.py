@@ -15,7 +15,7 @@ from faces.api.api_world import good, problem
 from faces.web.page_world import page_of, paged
 from uzel.faces.web import PageSettings
 from uzel.faces.web.guard import SECRET
-from uzel.store.profile import DATABASE
+from uzel.store.profile_names import DATABASE
 
 
 def test_an_address_lets_one_browser_in(tmp_path: Path) -> None:

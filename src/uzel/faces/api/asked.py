@@ -18,6 +18,7 @@ from uzel.faces.api.kinds import (
     Number,
     Print,
     Secret,
+    SentText,
     TextId,
     UinNumber,
 )
@@ -44,7 +45,7 @@ class NewText(Asked):
     """A text to be sent."""
 
     to: UinNumber
-    text: Annotated[str, Field(max_length=MOST_TEXT)]
+    text: SentText
     reply: TextId | None = None
 
 
@@ -57,7 +58,7 @@ class NodeToCheck(Asked):
 class NewAnswers(Asked):
     """The answers to a received text; none: it needs none."""
 
-    texts: Annotated[list[Annotated[str, Field(max_length=MOST_TEXT)]], Field(max_length=MOST_ANSWERS)]
+    texts: Annotated[list[SentText], Field(max_length=MOST_ANSWERS)]
 
 
 class ReadMark(Asked):

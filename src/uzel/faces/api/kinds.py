@@ -45,13 +45,14 @@ def _digits(value: object) -> object:
 
 
 Plain = BeforeValidator(_digits)
+"""Stands behind the bounds: before them, the document would not have them as `minimum` and `maximum`."""
 UinNumber = Annotated[int, Field(ge=1, le=MAX_UIN, description="A user's number.")]
-UinPath = Annotated[int, Plain, Path(alias="uin", ge=1, le=MAX_UIN, description="A user's number.")]
-ChatQuery = Annotated[int, Plain, Query(ge=1, le=MAX_UIN, description="Only this chat.")]
-NumberPath = Annotated[int, Plain, Path(alias="number", ge=1, le=MOST_NUMBER, description="A text's number.")]
-Before = Annotated[int | None, Plain, Query(ge=1, le=MOST_NUMBER, description="Only numbers below this.")]
-After = Annotated[int | None, Plain, Query(ge=0, le=MOST_NUMBER, description="Only numbers above this.")]
-Limit = Annotated[int, Plain, Query(ge=1, le=MOST_PAGE, description="At most so many.")]
+UinPath = Annotated[int, Path(alias="uin", ge=1, le=MAX_UIN, description="A user's number."), Plain]
+ChatQuery = Annotated[int, Query(ge=1, le=MAX_UIN, description="Only this chat."), Plain]
+NumberPath = Annotated[int, Path(alias="number", ge=1, le=MOST_NUMBER, description="A text's number."), Plain]
+Before = Annotated[int | None, Query(ge=1, le=MOST_NUMBER, description="Only numbers below this."), Plain]
+After = Annotated[int | None, Query(ge=0, le=MOST_NUMBER, description="Only numbers above this."), Plain]
+Limit = Annotated[int, Query(ge=1, le=MOST_PAGE, description="At most so many."), Plain]
 Number = Annotated[int, Field(ge=1, le=MOST_NUMBER)]
 Count = Annotated[int, Field(ge=0)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339, UTC.")]
@@ -67,7 +68,9 @@ Link = Annotated[
 
 NodeText = Annotated[str, Field(min_length=1, max_length=400, description="HOST:PORT[,FINGERPRINT]")]
 Secret = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"format": "password"})]
-Pixels = Annotated[int, Plain, Query(ge=1, le=4096)]
+SentText = Annotated[str, Field(max_length=MOST_TEXT, json_schema_extra={"minLength": 1})]
+"""That it is not empty is the core's to say, by name."""
+Pixels = Annotated[int, Query(ge=1, le=4096), Plain]
 
 
 def uin_of(number: int) -> Uin:

@@ -22,7 +22,7 @@ router = APIRouter(tags=["chats"])
 
 
 @router.get("/chats")
-async def chats(core: Core, limit: Annotated[int, Plain, Query(ge=1, le=MOST_CHATS)] = 200) -> ChatsShown:
+async def chats(core: Core, limit: Annotated[int, Query(ge=1, le=MOST_CHATS), Plain] = 200) -> ChatsShown:
     """The chats, the latest first; contacts without a text come last."""
     return ChatsShown(chats=[ChatShown.of(core, chat) for chat in await core.history.chats(limit)])
 

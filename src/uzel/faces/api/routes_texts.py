@@ -74,7 +74,7 @@ async def cancel_text(core: Core, number: NumberPath) -> TextShown:
     """Take it back. Refused when it is on its way already, or over."""
     if not await core.cancel(number):
         record = await _text(core, number)
-        raise TextStateError(record.state)
+        raise TextStateError(f"it is {record.state}; only one that waits is taken back")
     return TextShown.of(await _text(core, number))
 
 
@@ -83,7 +83,8 @@ async def retry_text(core: Core, number: NumberPath) -> TextShown:
     """Try again what failed or was cancelled; it has a new number then."""
     record = await core.retry(number)
     if record is None:
-        raise TextStateError((await _text(core, number)).state)
+        state = (await _text(core, number)).state
+        raise TextStateError(f"it is {state}; only one that failed or was cancelled is tried again")
     return TextShown.of(record)
 
 
@@ -117,7 +118,7 @@ async def unhandled(core: Core, after: After = 0, limit: Limit = 50) -> TextsSho
 async def search(
     core: Core,
     q: Annotated[str, Query(min_length=1, max_length=MOST_QUERY, description="Words; a phrase in quotes.")],
-    chat: Annotated[int | None, Plain, Query(ge=1, le=MAX_UIN)] = None,
+    chat: Annotated[int | None, Query(ge=1, le=MAX_UIN), Plain] = None,
     before: Before = None,
     limit: Limit = 50,
 ) -> HitsShown:

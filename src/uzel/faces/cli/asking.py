@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from uzel.errors import UzelError
-from uzel.faces.cli.options import profile_folder
+from uzel.errors import NoCoreError, UzelError
+from uzel.faces.cli.options import PROFILE, profile_folder, run_folder
 from uzel.faces.cli.output import json_line, printable, put
 from uzel.faces.cli.running import stop_on_signals
+from uzel.local.core_socket import core_runs
+from uzel.store.profile_names import require_profile
 
 if TYPE_CHECKING:  # help must not load it
     from uzel.local.core_client import CoreClient
@@ -41,13 +43,24 @@ UinArgument = Annotated[
 ]
 
 
-@contextmanager
-def asking(profile: Path | None, timeout: float = 10.0) -> Iterator[CoreClient]:
-    """The core that runs on this profile. Raises `NoCoreError` when none does."""
-    stop_on_signals()
+def core_of(folder: Path, timeout: float = 10.0) -> CoreClient:
+    """The core that runs on this profile, to be entered. Raises `NoCoreError` when none does, and `NoProfileError` when
+    there is not even a profile.
+    """
     from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
 
-    with CoreClient(profile_folder(profile), timeout) as core:
+    if not core_runs(folder):
+        require_profile(folder)
+        if folder == run_folder() / PROFILE:
+            raise NoCoreError(f"{folder}; it is the one that uzel run made: run that again")
+    return CoreClient(folder, timeout)
+
+
+@contextmanager
+def asking(profile: Path | None, timeout: float = 10.0) -> Iterator[CoreClient]:
+    """The core that runs on this profile. Raises as `core_of`."""
+    stop_on_signals()
+    with core_of(profile_folder(profile), timeout) as core:
         yield core
 
 
@@ -62,9 +75,11 @@ def clock(at: str) -> str:
     return f"{at[:10]} {at[11:16]}"
 
 
-def text_line(text: Values) -> str:
-    """A text for a person: when, who, how far it has come unless that goes without saying, and what was said."""
-    who = "you" if text["outgoing"] else str(text["chat"])
+def text_line(text: Values, name: str = "") -> str:
+    """A text for a person: when, who (by name, if there is one), how far it has come unless that goes without saying,
+    and what was said.
+    """
+    who = "you" if text["outgoing"] else printable(name) or str(text["chat"])
     state = text["state"]
     if state in {"received", "delivered"}:
         shown = ""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from uzel.errors import NotAcceptedError, NotAContactError
 from uzel.faces.cli.asking import TimeoutOption, UinArgument, Values, asking, clock, lines, text_line
 from uzel.faces.cli.options import JsonOption, ProfileOption
-from uzel.faces.cli.output import json_line, put
+from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.table import table
 from uzel.names import Uin
+
+if TYPE_CHECKING:  # help must not load it
+    from uzel.local.core_client import CoreClient
 
 SHOWN = 50
 """Characters of the latest text that the list of chats shows."""
@@ -67,19 +71,31 @@ def history(
     """
     path = f"/chats/{int(Uin.parse(uin))}"
     with asking(profile, timeout) as core:
+        contact = {} if as_json else _contact(core, uin)
         after = 0 if everything else None
-        last = None
+        last, waits = None, False
         while True:
             query = {"after": after, "limit": 200} if everything else {"before": before, "limit": limit}
             found: list[Values] = core.ask("GET", f"{path}/texts", None, **query)["texts"]
             for text in found:
-                put(json_line(text) if as_json else text_line(text) + "\n")
+                put(json_line(text) if as_json else text_line(text, contact.get("name", "")) + "\n")
+                waits = waits or text["state"] in {"queued", "sending"}
             last = found[-1]["number"] if found else last
             after = last
             if not everything or not found:
                 break
         if read and last is not None:
             core.ask("POST", f"{path}/read", {"up_to": last})
+    if waits and contact.get("gate") == "asked":
+        say(str(NotAcceptedError()))
+
+
+def _contact(core: CoreClient, uin: str) -> Values:
+    """Empty for who is none: their texts stay."""
+    try:
+        return core.ask("GET", f"/contacts/{int(Uin.parse(uin))}")
+    except NotAContactError:
+        return {}
 
 
 def search(
@@ -102,5 +118,7 @@ def search(
     within = None if chat is None else int(Uin.parse(chat))
     with asking(profile, timeout) as core:
         hits: list[Values] = core.ask("GET", "/search", None, q=query, chat=within, before=before, limit=limit)["hits"]
+        people: list[Values] = [] if as_json else core.ask("GET", "/contacts")["contacts"]
+    names = {contact["uin"]: contact["name"] for contact in people}
     for hit in hits:
-        put(json_line(hit) if as_json else text_line(hit["text"]) + "\n")
+        put(json_line(hit) if as_json else text_line(hit["text"], names.get(hit["text"]["chat"], "")) + "\n")

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from uzel.errors import ConfigError
-from uzel.faces.cli.config_file import SETTINGS, Setting, Value, config_path, load, save, setting_of, source_of
+from uzel.faces.cli.config_file import (
+    SETTINGS,
+    Setting,
+    Value,
+    Wrong,
+    as_toml,
+    config_path,
+    load_with_wrong,
+    save,
+    setting_of,
+    source_of,
+)
 from uzel.faces.cli.options import JsonOption
-from uzel.faces.cli.output import json_line, put, say
+from uzel.faces.cli.output import json_line, printable, put, say
 from uzel.faces.cli.table import table
 
 config_app = typer.Typer(
@@ -23,6 +35,8 @@ config_app = typer.Typer(
     What counts where you give no option: option, then environment, then this file, then the default.
     """,
 )
+WRONG = "wrong"
+"""The source of what stands in the file and cannot count: it is no setting, or no value of one."""
 NameArgument = Annotated[
     str,
     typer.Argument(
@@ -44,15 +58,20 @@ def show(as_json: JsonOption = False) -> None:
 
     A profile keeps its own: the nodes it was started with, uzel strangers, uzel retention.
     """
-    values = load(config_path())
+    values, wrong = load_with_wrong(config_path())
     if as_json:
         put("".join(_counts(setting, values) for setting in SETTINGS.values()))
+        for name, (value, _) in wrong.items():
+            put(json_line({"setting": name, "value": as_toml(value), "source": WRONG}))
         return
     rows = [(setting, *source_of(setting, values)) for setting in SETTINGS.values()]
     shown = [
         [setting.name, setting.default if value is None else _written(value), source] for setting, value, source in rows
     ]
+    shown += [[name, as_toml(value), WRONG] for name, (value, _) in wrong.items()]
     put("\n".join(table(("setting", "value", "from"), shown)) + "\n")
+    for name, (_, error) in wrong.items():
+        say(f"{printable(name)}: {printable(error)}; uzel config unset {printable(shlex.quote(name))} removes it")
     say("A profile keeps its own: the nodes it was started with, uzel strangers, uzel retention.")
 
 
@@ -63,7 +82,9 @@ def get(name: NameArgument, as_json: JsonOption = False) -> None:
 
     Print one setting; nothing when only its default counts.
     """
-    setting, values = setting_of(name), load(config_path())
+    setting, (values, wrong) = setting_of(name), load_with_wrong(config_path())
+    if name in wrong:
+        raise ConfigError(f"{name}: {wrong[name][1]}")
     if as_json:
         put(_counts(setting, values))
         return
@@ -91,10 +112,10 @@ def set_(
         value = setting.read(values)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error.detail}") from None
-    chosen = {**load(path), name: value}
-    save(path, chosen)
+    others, wrong = load_with_wrong(path)
+    save(path, {**others, **_kept(wrong), name: value})
     if as_json:
-        put(_counts(setting, chosen))
+        put(_counts(setting, {name: value}))
 
 
 @config_app.command("unset", short_help="Go back to the default.")
@@ -102,13 +123,17 @@ def unset(name: NameArgument, as_json: JsonOption = False) -> None:
     """\b
     uzel config unset nodes
 
-    Go back to the default. With --json it says what counts now, as uzel config get.
+    Go back to the default, or remove what is no setting. With --json it says what counts now, as uzel config get.
     """
-    path, setting = config_path(), setting_of(name)
-    values = load(path)
-    if values.pop(setting.name, None) is not None:
-        save(path, values)
-    if as_json:
+    path = config_path()
+    values, wrong = load_with_wrong(path)
+    setting = None if name in wrong and name not in SETTINGS else setting_of(name)
+    if name in values or name in wrong:
+        others = {**values, **_kept(wrong)}
+        del others[name]
+        save(path, others)
+    if as_json and setting is not None:
+        values.pop(name, None)
         put(_counts(setting, values))
 
 
@@ -120,6 +145,11 @@ def path() -> None:
     Print where the file is, or would be.
     """
     put(f"{config_path()}\n")
+
+
+def _kept(wrong: Mapping[str, Wrong]) -> dict[str, object]:
+    """What cannot count stays as it is until it is removed."""
+    return {name: value for name, (value, _) in wrong.items()}
 
 
 def _counts(setting: Setting, values: Mapping[str, Value]) -> str:

@@ -9,7 +9,10 @@ table `page`.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import os
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,8 @@ MOST_FILE = 64 * 1024
 PAGE = "page"
 """The table of the page's bounds."""
 Value = str | float | bool | list[str]
+Wrong = tuple[object, str]
+"""A value that cannot count, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,27 @@ def setting_of(name: str) -> Setting:
 
 
 def load(path: Path) -> dict[str, Value]:
-    """What the file says; nothing when there is none. Raises `ConfigError`: what is wrong, and where."""
+    """What the file says; nothing when there is none. Raises `ConfigError`: what is wrong, where, and how it goes."""
+    values, wrong = load_with_wrong(path)
+    for name, (_, error) in wrong.items():
+        raise ConfigError(f"{path}: {name}: {error}; uzel config unset {shlex.quote(name)} removes it")
+    return values
+
+
+def load_with_wrong(path: Path) -> tuple[dict[str, Value], dict[str, Wrong]]:
+    """What the file says that counts, and what cannot. Raises `ConfigError` when it cannot be read at all."""
+    values: dict[str, Value] = {}
+    wrong: dict[str, Wrong] = {}
+    for name, value in _read(path).items():
+        try:
+            values[name] = _checked(name, value)
+        except ConfigError as error:
+            wrong[name] = value, error.detail
+    return values, wrong
+
+
+def _read(path: Path) -> dict[str, object]:
+    """Everything that stands in the file, the page's bounds by their full names."""
     try:
         with path.open("rb") as file:
             data = file.read(MOST_FILE + 1)
@@ -141,11 +166,11 @@ def load(path: Path) -> dict[str, Value]:
         values = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # both what is no TOML and what is no UTF-8
         raise ConfigError(f"{path}: {error}") from None
-    page = values.pop(PAGE, {})
-    if not isinstance(page, dict):
-        raise ConfigError(f"{path}: {PAGE}: it has another kind of value")
-    values |= {f"{PAGE}.{name}": value for name, value in page.items()}
-    return {name: _checked(path, name, value) for name, value in values.items()}
+    page = values.get(PAGE)
+    if isinstance(page, dict):
+        del values[PAGE]
+        values |= {f"{PAGE}.{name}": value for name, value in page.items()}
+    return values
 
 
 def page_settings() -> PageSettings:
@@ -156,12 +181,11 @@ def page_settings() -> PageSettings:
     return PageSettings(**bounds)
 
 
-def _checked(path: Path, name: str, value: object) -> Value:
-    try:
-        setting = setting_of(name)
-        return setting.read(_words(setting, value))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {name}: {error.detail}") from None
+def _checked(name: str, value: object) -> Value:
+    if name == PAGE:
+        raise ConfigError("it has another kind of value")
+    setting = setting_of(name)
+    return setting.read(_words(setting, value))
 
 
 def _words(setting: Setting, value: object) -> list[str]:
@@ -182,16 +206,36 @@ def _words(setting: Setting, value: object) -> list[str]:
     raise ConfigError("it has another kind of value")
 
 
-def save(path: Path, values: Mapping[str, Value]) -> None:
+def save(path: Path, values: Mapping[str, object]) -> None:
     """Write the file anew; comments in it go. Raises `StorageError`."""
-    import json  # noqa: PLC0415 - only where it is needed
+    from uzel.store.files import storage_errors, write_atomically  # noqa: PLC0415 - only where it is needed
 
-    from uzel.store.files import storage_errors, write_atomically  # noqa: PLC0415
-
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()]
+    table = f"{PAGE}."
+    names = {name: [PAGE, name.removeprefix(table)] if name.startswith(table) else [name] for name in values}
+    lines = [f"{'.'.join(map(_key, names[name]))} = {as_toml(value)}\n" for name, value in values.items()]
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomically(path, "".join(lines).encode())
+
+
+def as_toml(value: object) -> str:
+    """A value as the file has it: also of a kind that no setting has, which stays until it is removed."""
+    match value:
+        case list():
+            return f"[{', '.join(map(as_toml, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_key(name)} = {as_toml(each)}' for name, each in value.items())}}}"
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case float():
+            return repr(value)
+    import json  # noqa: PLC0415 - only where it is needed
+
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else as_toml(name)
 
 
 def source_of(setting: Setting, values: Mapping[str, Value]) -> tuple[Value | None, str]:

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from uzel.errors import KeyNotComparedError
+from uzel.errors import KeyNotComparedError, NotComparedError
 from uzel.faces.cli.asking import TimeoutOption, UinArgument, Values, asking, clock, lines
 from uzel.faces.cli.core import qr
 from uzel.faces.cli.options import JsonOption, ProfileOption
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.table import facts, table
-from uzel.names import Uin
+from uzel.names import Fingerprint, Uin
 
 contact_app = typer.Typer(
     no_args_is_help=True,
@@ -109,7 +109,7 @@ def verify(
         if compared is None:
             compared = core.ask("GET", _path(uin))["safety_number"]
             if compared is None:
-                raise KeyNotComparedError(f"UIN {uin} was never met: there is no key to compare yet")
+                raise NotComparedError(f"UIN {uin} was never met, so there is no key yet: send them a text first")
             _ask_whether_same(compared)
         _show(core.ask("POST", f"{_path(uin)}/verify", {"safety_number": compared}), as_json=as_json)
 
@@ -147,7 +147,10 @@ def accept_key(
     Accept the new key of a contact who told you, over another channel, that they made a new identity.
     """
     with asking(profile, timeout) as core:
-        _show(core.ask("POST", f"{_path(uin)}/accept-key", {"fingerprint": fingerprint}), as_json=as_json)
+        _show(
+            core.ask("POST", f"{_path(uin)}/accept-key", {"fingerprint": str(Fingerprint.parse(fingerprint))}),
+            as_json=as_json,
+        )
 
 
 @contact_app.command("agree", short_help="Agree that a contact went back to an older program.")
@@ -232,9 +235,9 @@ def _show(contact: Values, *, as_json: bool) -> None:
 
 
 def _ask_whether_same(number: str) -> None:
-    """Raises `KeyNotComparedError` unless a person at a terminal says that they see the same."""
+    """Raises `NotComparedError` unless there is a terminal, `KeyNotComparedError` unless its person sees the same."""
     say(f"Your safety number with them:\n\n    {number}\n")
     if sys.stdin is None or not sys.stdin.isatty():
-        raise KeyNotComparedError("give what was compared with --safety-number")
+        raise NotComparedError("this is no terminal: give what they read to you with --safety-number NUMBER")
     if not typer.confirm("Do they see the same?", err=True):
-        raise KeyNotComparedError("it was not the same")
+        raise KeyNotComparedError("they see another number: if it stays so, somebody may be in between")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from uzel.errors import CoreSilentError, ProfileHeldError
+from uzel.faces.cli.asking import core_of
 from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.passphrases import PassphraseFileOption
@@ -31,9 +32,7 @@ def status(profile: ProfileOption = None, as_json: JsonOption = False, timeout: 
     Show how the running messenger of a profile is.
     """
     stop_on_signals()
-    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
-
-    with CoreClient(profile_folder(profile), timeout) as core:
+    with core_of(profile_folder(profile), timeout) as core:
         said = core.ask("GET", "/status")
     put(json_line(said) if as_json else "\n".join(_status_lines(said)) + "\n")
 
@@ -45,12 +44,11 @@ def stop(profile: ProfileOption = None, timeout: TimeoutOption = 10.0) -> None:
     End the running messenger of a profile, and wait until the profile is free. What waits stays queued.
     """
     stop_on_signals()
-    from uzel.local.core_client import CoreClient  # noqa: PLC0415 - help must not load it
-    from uzel.store.profile import LOCK  # noqa: PLC0415
+    from uzel.store.profile import LOCK  # noqa: PLC0415 - help must not load it
     from uzel.store.profile_lock import holding  # noqa: PLC0415
 
     folder, until = profile_folder(profile), time.monotonic() + timeout
-    with CoreClient(folder, timeout) as core:
+    with core_of(folder, timeout) as core:
         core.ask("POST", "/stop")
     while True:
         try:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from uzel.errors import CoreSilentError, StorageError
-from uzel.faces.cli.output import json_line, printable, silence_stdout
+from uzel.errors import CoreSilentError, NotAContactError, StorageError
+from uzel.faces.cli.output import json_line, named, printable, silence_stdout
 from uzel.local.core_client import CoreClient, Values
 
 PAGE = 20
@@ -43,11 +43,14 @@ class _Listener:
         self._as_json = as_json
         self._echo = echo
         self._uin = core.ask("GET", "/me")["uin"]
+        self._names: dict[int, str] = {}
 
     def take(self, kind: str, data: Values) -> None:
         """One event of the core."""
         if kind == "presence":
             self._presence(data)
+        if kind == "contact":
+            self._names.pop(data["uin"], None)  # it may be another now
         if kind in {"ready", "missed"} or (kind == "text" and not data["outgoing"]):
             self._drain()
 
@@ -63,11 +66,20 @@ class _Listener:
         while texts := self._core.ask("GET", "/unhandled", None, limit=PAGE)["texts"]:
             for text in texts:
                 peer = text["chat"]
-                human = f"{peer}: {printable(text['text'])}"
+                human = "" if self._as_json else f"{self._named(peer)}: {printable(text['text'])}"
                 self._emit(human, event="text", **{"from": peer}, text=text["text"], at=text["stored_at"])
-                if self._echo:
+                if self._echo and text["text"]:  # a peer may send an empty one, we do not
                     self._core.ask("POST", "/texts", {"to": peer, "text": text["text"]})
                 self._core.ask("POST", f"/texts/{text['number']}/handled")
+
+    def _named(self, peer: int) -> str:
+        """Name and number, as far as there is a name; it is asked for once."""
+        if peer not in self._names:
+            try:
+                self._names[peer] = self._core.ask("GET", f"/contacts/{peer}")["name"]
+            except NotAContactError:
+                self._names[peer] = ""
+        return named(peer, self._names[peer])
 
     def _emit(self, human: str, **values: object) -> None:
         """A line that has left this process when this returns. Raises `OSError`."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from uzel.errors import CoreSilentError, NoCoreError, NotAContactError, QueuedError, TextStateError
+from uzel.errors import CoreSilentError, NoCoreError, NotAcceptedError, NotAContactError, QueuedError, TextStateError
 from uzel.faces.cli.running import StoppedError
 from uzel.local.core_client import CoreClient, failure_of
 from uzel.names import ContactLink
@@ -34,7 +34,7 @@ def deliver_through_core(folder: Path, link: ContactLink, text: str, timeout: fl
             for piece in pieces(text):
                 number = core.ask("POST", "/texts", {"to": int(link.uin), "text": piece})["number"]
                 queued = True
-            _wait(core, number, until)
+            _wait(core, link, number, until)
     except StoppedError as stopped:
         stopped.queued = queued
         raise
@@ -69,7 +69,7 @@ def _acquaint(core: CoreClient, link: ContactLink) -> None:
     core.ask("POST", "/contacts", {"link": str(link)})
 
 
-def _wait(core: CoreClient, number: int, until: float) -> None:
+def _wait(core: CoreClient, link: ContactLink, number: int, until: float) -> None:
     """Until the last part is over: texts arrive in order."""
     while True:
         left = max(0.0, until - time.monotonic())
@@ -83,4 +83,12 @@ def _wait(core: CoreClient, number: int, until: float) -> None:
             case "cancelled":
                 raise TextStateError("it was cancelled")
         if left <= 0:
-            raise QueuedError
+            raise QueuedError if _lets_in(core, link) else NotAcceptedError
+
+
+def _lets_in(core: CoreClient, link: ContactLink) -> bool:
+    """Unless they said that one is not let in yet."""
+    try:
+        return bool(core.ask("GET", f"/contacts/{int(link.uin)}")["gate"] != "asked")
+    except NotAContactError:  # removed meanwhile
+        return True

@@ -22,6 +22,7 @@ from uzel.faces.cli.profiles import peek_profile
 from uzel.faces.cli.running import run_until_signal, stop_on_signals
 from uzel.local.core_socket import core_runs
 from uzel.names import NodeReference
+from uzel.store.profile_names import require_profile
 
 if TYPE_CHECKING:  # help must not load cryptography
     from uzel.client.node_check import NodeCheck
@@ -67,13 +68,12 @@ def doctor(
 def _look(
     folder: Path, passphrase_file: Path | None, given: list[NodeReference], timeout: float, *, quick: bool
 ) -> Iterator[Check]:
-    from uzel.store.files import check_folder  # noqa: PLC0415 - help must not load it
-    from uzel.store.health import Check, State, check_machine  # noqa: PLC0415
+    from uzel.store.health import check_machine  # noqa: PLC0415 - help must not load it
 
     try:
-        check_folder(folder)
+        require_profile(folder)
     except UzelError as error:
-        yield Check("profile", State.WRONG, str(error), "give your profile's folder with --profile")
+        yield _no_profile(error)
         return
     yield from check_machine(folder)
     try:
@@ -83,7 +83,13 @@ def _look(
         with peek_profile(folder, passphrase_file) as opened:
             yield from _look_into(opened, given, quick=quick)
     except UzelError as error:
-        yield Check("profile", State.WRONG, error.detail or str(error), str(type(error)()))
+        yield _no_profile(error)
+
+
+def _no_profile(error: UzelError) -> Check:
+    from uzel.store.health import Check, State  # noqa: PLC0415 - help must not load it
+
+    return Check("profile", State.WRONG, error.detail or str(error), str(type(error)()))
 
 
 def _ask_core(folder: Path, given: list[NodeReference], timeout: float) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
+from uzel.faces.cli.options import JsonOption, ProfileOption, new_profile_folder
 from uzel.faces.cli.output import json_line, put
 from uzel.faces.cli.passphrases import PassphraseFileOption, asked
 from uzel.faces.cli.profiles import NEW, peek_profile, say_how_to_keep_it
@@ -60,7 +60,7 @@ def new(
     stop_on_signals()
     from uzel.store.profile import Profile, refuse_profile  # noqa: PLC0415 - help must not load cryptography
 
-    folder = profile_folder(profile)
+    folder = new_profile_folder(profile)
     refuse_profile(folder)  # before anything is asked
     wants = set_passphrase or passphrase_file is not None
     passphrase = asked(NEW, passphrase_file, confirm=True)() if wants else None

@@ -23,6 +23,7 @@ from uzel.faces.cli.passphrases import PassphraseFileOption
 from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 from uzel.local.core_socket import core_runs
+from uzel.store.profile_names import require_profile
 
 
 class Accept(StrEnum):
@@ -59,13 +60,16 @@ def listen(
         with _done_on_sigterm():
             listen_through_core(folder, as_json=as_json, echo=echo)
         return
+    require_profile(folder)
     references = node_references(node)
     from uzel.faces.cli.listener import Listener  # noqa: PLC0415 - help must not load the client
+    from uzel.store.people import People  # noqa: PLC0415
 
     with open_profile(profile, passphrase_file, "uzel listen") as opened:
         listener = Listener(
             opened.identity,
             opened.pins,
+            {int(contact.uin): contact.name for contact in People(opened.connection).all()},
             references,
             roaming=roaming,
             as_json=as_json,

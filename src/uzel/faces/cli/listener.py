@@ -7,12 +7,12 @@ Events: `online` {node, uin}, `incoming` {from}, `text` {from, text, at}, `close
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 from uzel.client import Client, ClientSettings, Conversation, IncomingCall, WentOffline, WentOnline
 from uzel.errors import ConversationEndedError, NodeKeyChangedError, RateLimitedError, StorageError, UzelError
 from uzel.faces.cli.emitter import Emitter
-from uzel.faces.cli.output import json_line, printable, rfc3339, say
+from uzel.faces.cli.output import json_line, named, printable, rfc3339, say
 from uzel.identity import Identity, Pins
 from uzel.names import NodeReference
 
@@ -28,6 +28,7 @@ class Listener:
         self,
         identity: Identity,
         pins: Pins,
+        names: Mapping[int, str],
         nodes: Sequence[NodeReference],
         *,
         roaming: bool,
@@ -36,6 +37,7 @@ class Listener:
         echo: bool,
     ) -> None:
         self._pins = pins
+        self._names = names
         self._as_json = as_json
         self._contacts_only = contacts_only
         self._echo = echo
@@ -124,7 +126,7 @@ class Listener:
 
     async def _read(self, conversation: Conversation, peer: int) -> None:
         async for text in conversation:
-            human = f"{peer}: {printable(text.text)}"
+            human = f"{named(peer, self._names.get(peer, ''))}: {printable(text.text)}"
             await self._emit(human, event="text", **{"from": peer}, text=text.text, at=rfc3339(text.at))
             if self._echo:
                 try:

@@ -11,13 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from uzel.faces.cli.options import JsonOption
+from uzel.faces.cli.options import JsonOption, named_folder
 from uzel.faces.cli.output import json_line, put
 from uzel.faces.cli.table import counts, duration, facts, size, table
 
 Values = dict[str, Any]
 StateOption = Annotated[
-    Path, typer.Option("--state", metavar="DIR", envvar="UZEL_STATE", help="The state folder of the running node.")
+    Path,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        envvar="UZEL_STATE",
+        parser=named_folder,
+        help="The state folder of the running node.",
+    ),
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds for everything.")]
 NOTHING = "-"

@@ -49,6 +49,11 @@ def printable(text: str) -> str:
     ).replace("\n", "\n    ")
 
 
+def named(uin: int, name: str) -> str:
+    """Somebody for a person: a name is what they are called, the number who they are."""
+    return f"{printable(name)} ({uin})" if name else str(uin)
+
+
 def say(text: str) -> None:
     """Talk, on stderr."""
     if sys.stderr is not None:  # it was closed before we started
@@ -67,6 +72,15 @@ def put(line: str) -> None:
     except OSError as error:
         silence_stdout()
         raise StorageError(f"standard output: {error.strerror}") from None
+
+
+def give_up_stdout() -> None:
+    """Write what is still buffered, if that can be: else it must not fail at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        silence_stdout()
 
 
 def silence_stdout() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from uzel.faces.cli.asking import core_of
 from uzel.faces.cli.options import ProfileOption, profile_folder
 from uzel.faces.cli.output import put, say
 from uzel.faces.cli.running import stop_on_signals
@@ -28,11 +29,10 @@ def web(
     The address lets one browser in, once, within five minutes. Without a terminal no browser is opened.
     """
     stop_on_signals()
-    from uzel.faces.cli.browser import open_page  # noqa: PLC0415 - help must not load them
-    from uzel.local.core_client import CoreClient  # noqa: PLC0415
+    from uzel.faces.cli.browser import open_page  # noqa: PLC0415 - help must not load it
 
     folder = profile_folder(profile)
-    with CoreClient(folder) as core:
+    with core_of(folder) as core:
         before = _known(core)
         address = str(core.ask("POST", "/devices/address")["address"])
         put(address + "\n")

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from uzel.errors import BadPassphraseError, PassphraseNeededError
+from uzel.errors import BadPassphraseError, PassphraseNeededError, SecretNeededError
 
 MOST_LINE = 4096
 """Bytes that are read of a line; the longest passphrase is a quarter of it."""
@@ -29,11 +29,18 @@ PassphraseFileOption = Annotated[
 ]
 
 
-def asked(prompt: str, file: Path | None, *, confirm: bool = False, from_stdin: bool = True) -> Callable[[], str]:
+def asked(
+    prompt: str,
+    file: Path | None,
+    *,
+    confirm: bool = False,
+    from_stdin: bool = True,
+    needed: type[PassphraseNeededError] = SecretNeededError,
+) -> Callable[[], str]:
     """Something that asks when it is called. `confirm` has a person type it twice.
 
     With `from_stdin` off, a standard input that is no terminal is left alone: it is something else.
-    Raises `ProfileError` (the file), `BadPassphraseError`, `PassphraseNeededError`.
+    Raises `ProfileError` (the file), `BadPassphraseError`, `needed` when there is none to be had.
     """
 
     def ask() -> str:
@@ -44,10 +51,10 @@ def asked(prompt: str, file: Path | None, *, confirm: bool = False, from_stdin: 
         if sys.stdin is not None and sys.stdin.isatty():
             return _typed(prompt, confirm=confirm)
         if not from_stdin or sys.stdin is None:
-            raise PassphraseNeededError("standard input is taken: give it with --passphrase-file")
+            raise needed("standard input is taken: give it with --passphrase-file")
         line = sys.stdin.buffer.readline(MOST_LINE + 1)
         if not line:
-            raise PassphraseNeededError(f"{prompt}: standard input has ended; give it there, or in a file")
+            raise needed(f"{prompt}: standard input has ended; give it there, or in a file")
         return _first_line(line, "standard input")
 
     return ask

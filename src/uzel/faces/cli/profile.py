@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from uzel.errors import ExitCode
-from uzel.faces.cli.options import JsonOption, ProfileOption, profile_folder
+from uzel.faces.cli.options import JsonOption, ProfileOption, new_profile_folder
 from uzel.faces.cli.output import json_line, printable, put, say
 from uzel.faces.cli.passphrases import PassphraseFileOption, asked
 from uzel.faces.cli.profiles import NEW, open_profile, peek_profile
@@ -106,11 +106,12 @@ def restore_command(
     passphrase of the profile.
     """
     stop_on_signals()
-    from uzel.store.backup import restore  # noqa: PLC0415 - help must not load cryptography
+    from uzel.store.backup import require_backup, restore  # noqa: PLC0415 - help must not load cryptography
     from uzel.store.profile import refuse_profile  # noqa: PLC0415
 
-    folder = profile_folder(profile)
+    folder = new_profile_folder(profile)
     refuse_profile(folder)  # before anything is asked
+    require_backup(file)
     secret = asked("Recovery code or passphrase of the backup", backup_passphrase_file)()
     wants = set_passphrase or new_passphrase_file is not None
     passphrase = asked(NEW, new_passphrase_file, confirm=True)() if wants else None

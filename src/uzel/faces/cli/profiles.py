@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uzel.errors import PassphraseNeededError
 from uzel.faces.cli.options import profile_folder
 from uzel.faces.cli.output import say
 from uzel.faces.cli.passphrases import asked
@@ -21,7 +22,7 @@ def open_profile(given: Path | None, passphrase_file: Path | None, program: str,
     """Open and hold it; `program` is what others are told. Raises `ProfileError`, `StorageError`."""
     from uzel.store.profile import Profile  # noqa: PLC0415
 
-    passphrase = asked(PROMPT, passphrase_file, from_stdin=from_stdin)
+    passphrase = asked(PROMPT, passphrase_file, from_stdin=from_stdin, needed=PassphraseNeededError)
     return Profile.open(profile_folder(given), passphrase=passphrase, program=program)
 
 
@@ -29,7 +30,7 @@ def peek_profile(given: Path | None, passphrase_file: Path | None) -> Profile:
     """Look into it, while another program may hold it. Raises `ProfileError`, `StorageError`."""
     from uzel.store.profile import Profile  # noqa: PLC0415
 
-    return Profile.peek(profile_folder(given), passphrase=asked(PROMPT, passphrase_file))
+    return Profile.peek(profile_folder(given), passphrase=asked(PROMPT, passphrase_file, needed=PassphraseNeededError))
 
 
 def say_how_to_keep_it(folder: Path, *, has_passphrase: bool) -> None:

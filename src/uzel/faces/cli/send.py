@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from uzel.errors import QueuedError, TextError, UzelError
+from uzel.errors import QueuedError, TextEmptyError, TextError, UzelError
 from uzel.faces.cli.options import (
     JsonOption,
     NodeOption,
@@ -25,6 +25,7 @@ from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import StoppedError, run_until_signal, stop_on_signals
 from uzel.local.core_socket import core_runs
 from uzel.names import ContactLink
+from uzel.store.profile_names import require_profile
 
 MAX_STDIN = 16 * 1024 * 1024
 """Bytes taken from standard input; a text is not a file."""
@@ -101,13 +102,22 @@ def _deliver(
     if core_runs(folder):
         from uzel.faces.cli.core_sender import deliver_through_core  # noqa: PLC0415
 
-        return deliver_through_core(folder, link, _from_stdin() if piped else _checked(text), timeout)
+        return deliver_through_core(folder, link, _content(text), timeout)
+    require_profile(folder)
     references = node_references(node, link)
     from uzel.faces.cli.sender import deliver  # noqa: PLC0415 - help must not load the client
 
     with open_profile(profile, passphrase_file, "uzel send", from_stdin=not piped) as opened:
-        content = _from_stdin() if piped else _checked(text)
+        content = _content(text)
         return run_until_signal(deliver(opened, references, link, content, timeout, roaming=roaming))
+
+
+def _content(text: str) -> str:
+    """What is to be sent. Raises `TextError`."""
+    content = _from_stdin() if text == "-" else _checked(text)
+    if not content:
+        raise TextEmptyError
+    return content
 
 
 def _checked(text: str) -> str:

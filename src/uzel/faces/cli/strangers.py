@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from uzel.errors import InviteError
+from uzel.errors import NoInviteError
 from uzel.faces.cli.asking import TimeoutOption, UinArgument, Values, asking, clock, lines
 from uzel.faces.cli.options import JsonOption, ProfileOption
 from uzel.faces.cli.output import json_line, put
@@ -162,7 +162,7 @@ def revoke(
     with asking(profile, timeout) as core:
         found = [each["id"] for each in core.ask("GET", "/invites")["invites"] if each["id"].startswith(invite.lower())]
         if len(found) != 1 or not invite:
-            raise InviteError("no invite has that id" if not found else "several invites begin so")
+            raise NoInviteError("no invite has that id" if not found else "several begin so: give more of it")
         core.ask("DELETE", f"/invites/{found[0]}")
 
 

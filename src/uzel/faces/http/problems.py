@@ -19,6 +19,7 @@ PROBLEM = "application/problem+json"
 _STATUS: tuple[tuple[type[UzelError], int], ...] = (
     (errors.InvalidNameError, 422),
     (errors.TextTooLongError, 422),
+    (errors.TextEmptyError, 422),
     (errors.PictureError, 422),
     (errors.WrongPassphraseError, 422),
     (errors.BadPassphraseError, 422),
