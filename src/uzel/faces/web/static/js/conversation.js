@@ -151,7 +151,7 @@ function footOf(talk) {
 function hints(talk) {
   const { contact, log } = talk;
   const chat = chatOf(talk.uin);
-  const knocking = contact && contact.gate === "asked" && chat.waiting > 0;
+  const knocking = contact && store.gates.get(talk.uin) === "asked" && chat.waiting > 0;
   const key = log.loaded && log.empty && contact ? "empty" : knocking ? "knocking" : "";
   if (talk.hint.dataset.key === key) return;
   talk.hint.dataset.key = key;

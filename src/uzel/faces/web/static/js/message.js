@@ -5,6 +5,7 @@ import { t, has } from "./i18n.js";
 import { icon } from "./icons.js";
 import { linked } from "./links.js";
 import { line, said } from "./plain_text.js";
+import { store } from "./store.js";
 import { clock, dayName, dayOf, exact } from "./time.js";
 
 const FOLD_CHARACTERS = 1500;
@@ -15,9 +16,14 @@ const TOGETHER = 5 * 60_000;
 /** Why it failed, or that it did: for a person. */
 export const reasonOf = (reason) => (reason && has(`reason.${reason}`) ? t(`reason.${reason}`) : t("reason.other", { reason: reason ?? "" }));
 
+const WAITS = new Set(["queued", "sending"]);
+
+/** How far a text has come, in words. Until they let one in it waits for that, though they can be reached. */
+export const stateOf = ({ state, chat }) => t(WAITS.has(state) && store.gates.get(chat) === "asked" ? "state.asked" : `state.${state}`);
+
 /** How far a text has come: a glyph, and the same in words. */
 export function glyph(record) {
-  const words = t(`state.${record.state}`);
+  const words = stateOf(record);
   const sign = record.state === "cancelled" ? "close" : record.state;
   return h("span", { class: `glyph ${record.state}`, title: words }, icon(sign, 16), h("span", { class: "sr" }, words));
 }

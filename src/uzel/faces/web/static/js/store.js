@@ -1,7 +1,7 @@
 // What the page knows of the core, kept true by the live events. Views read it and ask to be told of changes.
 //
 // Kinds of news: `chats` (the list, or a line of it), `text`, `state`, `removed`, `read`, `draft`, `contact`,
-// `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `profile`, `preferences`
+// `gate` (whether they let one in), `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `profile`, `preferences`
 // (which of them were changed elsewhere), and `anew` (everything was fetched again, since something was missed).
 
 import { get, patch, put } from "./api.js";
@@ -17,6 +17,7 @@ export const store = {
   profile: null,
   status: null,
   chats: new Map(),
+  gates: new Map(),
   requests: [],
   preferences: { language: "auto", theme: "auto", notifications: false, retention_default_ms: null },
   link: { up: true, retryAt: null },
@@ -141,6 +142,9 @@ const TAKE = {
       if (chat.connected && !talk.connected) chat.last_seen = new Date().toISOString();
       chat.connected = talk.connected;
     }
+    const news = store.gates.get(talk.uin) !== talk.gate;
+    store.gates.set(talk.uin, talk.gate);
+    if (news) tell("gate", { uin: talk.uin });
     tell("chats");
     tell("contact", { uin: talk.uin, change: "conversation" });
   },
