@@ -64,18 +64,31 @@ def test_another_key_stops_everything_until_one_asked(town: Town) -> None:
     window.close()
 
 
-def test_a_core_that_is_gone_is_told_and_counted_down(town: Town) -> None:
-    person = town.person("Nora")
-    person.ready()
-    window = town.window(person)
-    window.shows(".chats .empty")
+def test_a_core_that_is_gone_is_told_counted_down_and_says_of_nobody_that_they_are_there(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    nora = old_town.person("Nora", *alice.nodes)
+    nora.ready()
+    nora.knows(bob)
+    bob.knows(nora)
+    nora.says(bob, "Are you there?")
+    window = old_town.window(nora)
+    page = window.page
+    window.go(f"/contact/{bob.uin}")
+    expect(page.locator(".avatar.here")).to_have_count(3)  # in the list, in the conversation, and beside it
+    expect(page.get_by_text("connected now")).to_have_count(3)
     window.expected += ["ERR_", "Failed to load"]
-    person.stop()
-    bar = window.page.locator(".lost-bar")
+    nora.stop()
+    bar = page.locator(".lost-bar")
     expect(bar).to_contain_text("The connection to Uzel on your computer is lost.")
     expect(bar.get_by_role("button", name="Retry now")).to_be_visible()
-    assert not faults(window.page)
+    expect(page.get_by_text("connected now")).to_have_count(0)
+    expect(page.locator(".avatar.here")).to_have_count(0)
+    expect(page.locator(".last-state")).to_contain_text("Delivered")
+    assert not faults(page)
     window.close()
+    bob.ask("DELETE", f"/contacts/{nora.uin}")
 
 
 def test_a_draft_and_what_was_read_are_the_same_in_every_window(

@@ -78,10 +78,25 @@ const refreshStatus = quietly(fetchStatus);
 const refreshMine = quietly(fetchMine);
 
 function linked(link) {
-  const back = link.up && !store.link.up;
+  const was = store.link.up;
   store.link = link;
+  if (was && !link.up) lose();
   tell("link");
-  if (back) refreshStatus();
+  if (was || !link.up) return;
+  store.gates.clear(); // the core may have begun anew: it says again what it knows
+  refreshStatus();
+  refreshChats();
+}
+
+/** Of nobody it is known any more that they are there. */
+function lose() {
+  for (const chat of store.chats.values()) converse(chat, false);
+  tell("chats");
+}
+
+function converse(chat, connected) {
+  if (chat.connected && !connected) chat.last_seen = new Date().toISOString();
+  chat.connected = connected;
 }
 
 const TAKE = {
@@ -138,10 +153,7 @@ const TAKE = {
   },
   conversation(talk) {
     const chat = store.chats.get(talk.uin);
-    if (chat) {
-      if (chat.connected && !talk.connected) chat.last_seen = new Date().toISOString();
-      chat.connected = talk.connected;
-    }
+    if (chat) converse(chat, talk.connected);
     const news = store.gates.get(talk.uin) !== talk.gate;
     store.gates.set(talk.uin, talk.gate);
     if (news) tell("gate", { uin: talk.uin });
