@@ -161,6 +161,15 @@ def test_a_back_up_from_the_settings_holds_contacts_and_texts(
     alice.says(bob, "Keep this")
     window = town.window(alice, accept_downloads=True)
     window.go("/settings")
+    expect(window.page.get_by_text("At least one node is needed.")).to_be_visible()
+    expect(window.page.get_by_role("button", name="Remove")).to_have_count(0)  # it is the only one
+    card = window.page.locator("form", has_text="Passphrase for the file")
+    expect(card.get_by_label("Once more")).to_be_hidden()
+    card.get_by_label("Passphrase for the file").fill("four words or five")
+    card.get_by_label("Once more").fill("four words of five")
+    press(card, "Download a back-up")
+    expect(card.locator(".mistake")).to_have_text("The two are not the same. Type them again.")
+    card.get_by_label("Passphrase for the file").fill("")
     with window.page.expect_download() as made:
         press(window.page, "Download a back-up")
     made.value.save_as(tmp_path / "kept.uzel")
