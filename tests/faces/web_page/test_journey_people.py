@@ -33,6 +33,7 @@ def first_run(town: Town, person: Person, node: str, backup: Path) -> tuple[Wind
     press(page, "Check")
     expect(page.locator(".check .trust.good")).to_contain_text("ost-quantum")
     press(page, "Go on")
+    expect(page.locator(".copyable-text")).to_contain_text(f"&node={node.partition(',')[0]}")
     window.shows("img.qr[src^='blob:']")
     press(page, "Start")
     window.shows(".status-line .good, .chats .empty")
@@ -89,7 +90,9 @@ def test_two_people_meet_verify_talk_part_and_come_back(town: Town, tmp_path: Pa
     alices.go("/invites")
     press(alices.page, "Make an invite")
     link = alices.page.locator("dialog .copyable-text").inner_text()
-    alices.page.keyboard.press("Escape")
+    alices.page.locator("dialog .caution a").click()  # her node is on this computer
+    expect(alices.page.get_by_role("heading", name="Nodes")).to_be_in_viewport()
+    expect(alices.page.locator("dialog")).to_have_count(0)
     add(bobs, link)
     write(bobs, "Hello, Alice!")
     sees(bobs, "Hello, Alice!", "mine.delivered")

@@ -4,8 +4,7 @@ import { del, get, patch, post, raw, secret } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { icon } from "./icons.js";
-import { copyable, instead } from "./page_parts.js";
+import { caution, copyable, instead } from "./page_parts.js";
 import { button, field, form, submit, textInput } from "./parts.js";
 import { said } from "./plain_text.js";
 import { on, store } from "./store.js";
@@ -52,7 +51,7 @@ async function pair() {
 }
 
 /** That no other device can open the page, and what to do about it: as in docs/page.md. */
-const unshared = (port) => [h("p", { class: "trust unsure" }, icon("alert", 16), t("devices.alone")),
+const unshared = (port) => [caution(t("devices.alone")),
   todo(t("devices.alone.share"), `uzel start --profile ${quoted(store.profile.folder)} --web --share HOST:8943 --cert cert.pem --cert-key key.pem`),
   todo(t("devices.alone.ssh"), `ssh -N -L ${port}:127.0.0.1:${port} USER@THIS-COMPUTER`)];
 

@@ -114,6 +114,8 @@ export default {
   "invites.uses.any": "any number of people",
   "invites.words": "Whoever has the link is let in without asking.",
   "language.auto": "As the browser",
+  "me.here": "The only node in this link is on this computer. Nobody elsewhere can reach you by it yet.",
+  "me.here.do": "Choose a node that others reach too",
   "me.invites": "An invite lets somebody in without asking.",
   "me.key": "Key",
   "me.link": "Your contact link",
