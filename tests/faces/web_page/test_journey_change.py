@@ -69,7 +69,9 @@ def paired(home: Window, town: Town, name: str) -> Window:
     press(home.page, "Add a device")
     told = home.page.locator("dialog")
     expect(told).to_contain_text("Only this computer can open the page now")
-    expect(told.locator(".todo output")).to_have_text([re.compile("^uzel start --profile .* --share "), re.compile("^ssh -N -L ")])
+    expect(told.locator(".todo output")).to_have_text(
+        [re.compile("^uzel start --profile .* --share "), re.compile("^ssh -N -L ")]
+    )
     address = told.locator(".steps output").inner_text()
     code = home.page.locator("dialog .big-code").inner_text()
     other = town.window(home.person, address=address, viewport={"width": 390, "height": 780})

@@ -186,7 +186,7 @@ def test_who_waits_to_be_let_in_is_told_until_they_are(neighbours: tuple[Person,
     window.page.keyboard.press("Enter")
     expect(window.page.locator(".knocking")).to_contain_text("Hugo has not let you in yet")
     assert guest.ask("GET", f"/contacts/{host.uin}")["gate"] == "asked"
-    for told in (".last-state", ".msg.mine .glyph .sr", ".chat-preview .glyph .sr"):
+    for told in (".last-state", ".msg.mine .glyph.queued .sr", ".chat-preview .glyph.queued .sr"):
         expect(window.page.locator(told).first).to_have_text("Waits until they let you in")
     host.ask("POST", f"/requests/{guest.uin}/accept", {"name": "Gast"})
     expect(window.page.locator(".msg.delivered")).to_be_visible()

@@ -18,14 +18,18 @@ export const reasonOf = (reason) => (reason && has(`reason.${reason}`) ? t(`reas
 
 const WAITS = new Set(["queued", "sending"]);
 
-/** How far a text has come, in words. Until they let one in it waits for that, though they can be reached. */
-export const stateOf = ({ state, chat }) => t(WAITS.has(state) && store.gates.get(chat) === "asked" ? "state.asked" : `state.${state}`);
+/** Whether it waits to be let in, though they can be reached. */
+const knocks = ({ state, chat }) => WAITS.has(state) && store.gates.get(chat) === "asked";
+
+/** How far a text has come, in words. */
+export const stateOf = (record) => t(knocks(record) ? "state.asked" : `state.${record.state}`);
 
 /** How far a text has come: a glyph, and the same in words. */
 export function glyph(record) {
   const words = stateOf(record);
-  const sign = record.state === "cancelled" ? "close" : record.state;
-  return h("span", { class: `glyph ${record.state}`, title: words }, icon(sign, 16), h("span", { class: "sr" }, words));
+  const state = knocks(record) ? "queued" : record.state;
+  const sign = state === "cancelled" ? "close" : state;
+  return h("span", { class: `glyph ${state}`, title: words }, icon(sign, 16), h("span", { class: "sr" }, words));
 }
 
 /** Whether it begins anew: another author, another day, or a pause. */
