@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import FilePayload, Route, expect
 
+from e2e.netns import until
 from faces.web_page.test_page_views import faults
 from faces.web_page.town import Person, Town
 from uzel.identity import Identity
@@ -245,6 +246,14 @@ def test_the_language_and_the_theme_change_live_and_leave_the_focus_where_it_is(
     window.go(f"/chat/{bob.uin}")
     field = page.locator("textarea.composer-input")
     field.press_sequentially("half a thought")
+
+    def late(route: Route) -> None:
+        """The contact as it was before the draft was kept, told after that."""
+        answer = route.fetch()
+        until("the draft is kept", lambda: alice.ask("GET", f"/contacts/{bob.uin}")["draft"] != "")
+        route.fulfill(response=answer, json={**answer.json(), "draft": ""})
+
+    page.route(f"**/v1/contacts/{bob.uin}", late, times=1)
     alice.ask("PUT", "/preferences", {"language": "ru"})
     expect(page.locator("html")).to_have_attribute("lang", "ru")
     expect(field).to_have_value("half a thought")
