@@ -234,7 +234,7 @@ def test_an_invite_lets_in_as_often_as_it_says(tmp_path: Path) -> None:
         async with world() as w, cores(tmp_path, *people, at=w, acquainted=False) as (alice, bob, carol):
             await bob.messenger.people.choose_strangers(Strangers.REFUSE)
             await bob.messenger.own.prefer(Preferences(retention_default_ms=10**10))
-            link = await bob.messenger.people.invite("for one", uses=1)
+            link = await bob.messenger.people.invite("Alice from the choir", uses=1)
             assert link.invite
             parsed = ContactLink.parse(str(link))
             await alice.messenger.people.add(parsed)
@@ -242,11 +242,15 @@ def test_an_invite_lets_in_as_often_as_it_says(tmp_path: Path) -> None:
             assert (await alice.settled(sent)).state is TextState.DELIVERED
             assert await bob.heard(alice) == ["thank you"]
             assert bob.messenger.people.get(alice.uin).retention_ms == 10**10
+            assert bob.messenger.people.get(alice.uin).name == "Alice from the choir"
             await until("it is not shown again", lambda: alice.messenger.people.get(bob.uin).invite is None)
             assert [invite.uses_left for invite in await bob.messenger.people.invites()] == [0]
             await carol.messenger.people.add(parsed)
             settled = await carol.settled(await carol.says(bob, "me too"))
             assert (settled.state, settled.reason) == (TextState.FAILED, NOT_LET_IN)
+            await carol.messenger.people.add(await bob.messenger.people.invite("the choir", uses=2))
+            assert (await carol.settled(await carol.says(bob, "now"))).state is TextState.DELIVERED
+            assert bob.messenger.people.get(carol.uin).name == ""  # one for several is nobody's name
 
     run(whole)
 

@@ -261,7 +261,8 @@ class Acquaintance:
     async def invite(
         self, label: str = "", *, uses: int | None = 1, lasts_ms: int | None = None, name: str = ""
     ) -> ContactLink:
-        """A link that lets whoever has it in, so often, for so long. It is shown once: only its hash is kept.
+        """A link that lets whoever has it in, so often, for so long. It is shown once: only its hash is kept. Who comes
+        by one for one person is called what it is labelled.
 
         Raises `InviteError`, `InvalidNameError`, `StorageError`.
         """
@@ -270,7 +271,7 @@ class Acquaintance:
         token, now = secrets.token_bytes(INVITE_BYTES), wall_ms()
         expires = None if lasts_ms is None else now + lasts_ms
         invite = Invite(hashlib.sha256(token).digest(), label, now, expires, uses, revoked=False)
-        await self._ledger.writer.run(lambda tables: tables.people.invites.add(invite))
+        await self._ledger.writer.run(lambda tables: works.keep_invite(tables, invite))
         identity = self._profile.identity
         return ContactLink(identity.uin, identity.fingerprint, self._ledger.nodes[:8], name or self._ledger.name, token)
 

@@ -245,10 +245,9 @@ class Talks:
                 return contact
             if tables.people.is_blocked(peer):
                 return None
-            if not tables.people.invites.use(hashlib.sha256(invite).digest(), wall_ms()):
+            if not works.admit(tables, peer, hashlib.sha256(invite).digest(), wall_ms()):
                 return None
             tables.pins.pin_peer(peer, trust.fingerprint, verified=False)
-            works.befriend(tables, peer, wall_ms())
             tables.people.knocks.remove(peer)
             tables.journal.append("contact", {"uin": int(peer), "change": "invited"}, wall_ms())
             return tables.people.get(peer)

@@ -16,7 +16,8 @@ from uzel.core.conversation import Arrived, Outgoing, Settle, Take, Taken
 from uzel.core.preferences import PREFERENCES
 from uzel.errors import NotAContactError
 from uzel.names import Fingerprint, NodeReference, Uin
-from uzel.store.records import JournalEntry, TextRecord, TextState
+from uzel.store.options import Option
+from uzel.store.records import Invite, JournalEntry, TextRecord, TextState
 from uzel.store.tables import Tables
 
 FINISHED = frozenset({TextState.DELIVERED, TextState.FAILED, TextState.CANCELLED})
@@ -36,6 +37,9 @@ JOURNAL = 10_000
 """Entries of the journal that are kept: a face that was away for longer asks for everything anew."""
 CONTENT = "text"
 """What a text says, where it is told."""
+FOR_ONE: Option[list[str]] = Option("invites for one", list[str], [])
+"""Hashes of invites that were made for one person, with a label, and were not used. An option, for a column would have
+every profile copied and upgraded."""
 TEXT, STATE, REMOVED = "text", "state", "removed"
 """Kinds of news about texts: one that came or was queued, another state of one, one that is gone."""
 
@@ -103,6 +107,29 @@ def befriend(
     if not tables.people.add(uin, now, name=name, nodes=nodes, invite=invite):
         return False
     tables.people.set_retention(uin, tables.options.get(PREFERENCES).retention_default_ms)
+    return True
+
+
+def keep_invite(tables: Tables, invite: Invite) -> None:
+    """Keep a new one. Raises `InvalidNameError` for its label."""
+    invites = tables.people.invites
+    invites.add(invite)
+    if invite.label and invite.uses_left == 1:
+        known = {each.token_hash.hex() for each in invites.all() if each.uses_left and not each.revoked}
+        unused = [each for each in tables.options.get(FOR_ONE) if each in known]
+        tables.options.set(FOR_ONE, [*unused, invite.token_hash.hex()])
+
+
+def admit(tables: Tables, uin: Uin, token_hash: bytes, now: int) -> bool:
+    """Somebody comes by an invite: they are a contact. If it was for one person, they are called what it was labelled,
+    which are the inviter's own words. False when it lets nobody in (any more): then nothing is changed.
+    """
+    invites = tables.people.invites
+    if not invites.use(token_hash, now):
+        return False
+    invite = invites.by_hash(token_hash)
+    is_theirs = invite is not None and token_hash.hex() in tables.options.get(FOR_ONE)
+    befriend(tables, uin, now, name=invite.label if invite is not None and is_theirs else "")
     return True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -65,7 +67,12 @@ def paired(home: Window, town: Town, name: str) -> Window:
     """Another browser, let in by the code that the first one shows."""
     home.go("/settings")
     press(home.page, "Add a device")
-    address = home.page.locator("dialog .copyable-text").inner_text()
+    told = home.page.locator("dialog")
+    expect(told).to_contain_text("Only this computer can open the page now")
+    expect(told.locator(".todo output")).to_have_text(
+        [re.compile("^uzel start --profile .* --share "), re.compile("^ssh -N -L ")]
+    )
+    address = told.locator(".steps output").inner_text()
     code = home.page.locator("dialog .big-code").inner_text()
     other = town.window(home.person, address=address, viewport={"width": 390, "height": 780})
     other.expected.append("401")

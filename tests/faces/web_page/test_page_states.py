@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import FilePayload, Route, expect
 
+from e2e.netns import until
 from faces.web_page.test_page_views import faults
 from faces.web_page.town import Person, Town
 from uzel.identity import Identity
@@ -64,18 +65,31 @@ def test_another_key_stops_everything_until_one_asked(town: Town) -> None:
     window.close()
 
 
-def test_a_core_that_is_gone_is_told_and_counted_down(town: Town) -> None:
-    person = town.person("Nora")
-    person.ready()
-    window = town.window(person)
-    window.shows(".chats .empty")
+def test_a_core_that_is_gone_is_told_counted_down_and_says_of_nobody_that_they_are_there(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    nora = old_town.person("Nora", *alice.nodes)
+    nora.ready()
+    nora.knows(bob)
+    bob.knows(nora)
+    nora.says(bob, "Are you there?")
+    window = old_town.window(nora)
+    page = window.page
+    window.go(f"/contact/{bob.uin}")
+    expect(page.locator(".avatar.here")).to_have_count(3)  # in the list, in the conversation, and beside it
+    expect(page.get_by_text("connected now")).to_have_count(3)
     window.expected += ["ERR_", "Failed to load"]
-    person.stop()
-    bar = window.page.locator(".lost-bar")
+    nora.stop()
+    bar = page.locator(".lost-bar")
     expect(bar).to_contain_text("The connection to Uzel on your computer is lost.")
     expect(bar.get_by_role("button", name="Retry now")).to_be_visible()
-    assert not faults(window.page)
+    expect(page.get_by_text("connected now")).to_have_count(0)
+    expect(page.locator(".avatar.here")).to_have_count(0)
+    expect(page.locator(".last-state")).to_contain_text("Delivered")
+    assert not faults(page)
     window.close()
+    bob.ask("DELETE", f"/contacts/{nora.uin}")
 
 
 def test_a_draft_and_what_was_read_are_the_same_in_every_window(
@@ -171,8 +185,10 @@ def test_who_waits_to_be_let_in_is_told_until_they_are(neighbours: tuple[Person,
     window.go(f"/chat/{host.uin}")
     window.page.locator(".composer-input").fill("May I come in?")
     window.page.keyboard.press("Enter")
-    expect(window.page.locator(".knocking")).to_contain_text("Hugo has to let you in first")
+    expect(window.page.locator(".knocking")).to_contain_text("Hugo has not let you in yet")
     assert guest.ask("GET", f"/contacts/{host.uin}")["gate"] == "asked"
+    for told in (".last-state", ".msg.mine .glyph.queued .sr", ".chat-preview .glyph.queued .sr"):
+        expect(window.page.locator(told).first).to_have_text("Waits until they let you in")
     host.ask("POST", f"/requests/{guest.uin}/accept", {"name": "Gast"})
     expect(window.page.locator(".msg.delivered")).to_be_visible()
     expect(window.page.locator(".knocking")).to_have_count(0)
@@ -230,6 +246,14 @@ def test_the_language_and_the_theme_change_live_and_leave_the_focus_where_it_is(
     window.go(f"/chat/{bob.uin}")
     field = page.locator("textarea.composer-input")
     field.press_sequentially("half a thought")
+
+    def late(route: Route) -> None:
+        """The contact as it was before the draft was kept, told after that."""
+        answer = route.fetch()
+        until("the draft is kept", lambda: alice.ask("GET", f"/contacts/{bob.uin}")["draft"] != "")
+        route.fulfill(response=answer, json={**answer.json(), "draft": ""})
+
+    page.route(f"**/v1/contacts/{bob.uin}", late, times=1)
     alice.ask("PUT", "/preferences", {"language": "ru"})
     expect(page.locator("html")).to_have_attribute("lang", "ru")
     expect(field).to_have_value("half a thought")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from faces.web_page.tour import View, views
 from faces.web_page.town import Person, Town, Window
@@ -77,6 +77,13 @@ def test_the_first_run_passes_axe_step_by_step(town: Town) -> None:
         assert not faults(page), step
         if step < 4:
             page.get_by_role("button", name="Skip").click()
+    expect(page.locator(".caution")).to_contain_text("Nobody elsewhere can reach you by it yet.")
+    page.get_by_role("button", name="Choose a node that others reach too").click()
+    window.shows("input[placeholder='node.example:8935']")
+    page.get_by_role("button", name="Skip").click()
+    person.ask("PUT", "/nodes", {"nodes": [node.written, "node.example:8935"]})  # as another window would
+    expect(page.locator(".copyable-text")).to_contain_text("node.example")
+    expect(page.locator(".caution")).to_have_count(0)
     page.get_by_role("button", name="Start").click()
     window.shows(".chats .empty")
     assert not faults(page)

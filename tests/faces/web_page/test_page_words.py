@@ -24,7 +24,7 @@ FIRST, REST = "", "_rest"
 """The halves of a catalogue: what a first look says, and what is fetched with the first other view."""
 SIGNS = re.compile(r"^[\W\d_]*$")
 FOUND_BY = {  # a key made from a value: what the value may be
-    "state.": {"queued", "sending", "delivered", "failed", "cancelled", "received"},
+    "state.": {"asked", "queued", "sending", "delivered", "failed", "cancelled", "received"},
     "node.step.": {"connect", "login"},
     "devices.": {"local", "paired"},
     "reason.": {"not_let_in", "removed", "downgraded", "storage"},

@@ -13,7 +13,7 @@ import { qrImage } from "./qr.js";
 import { go } from "./router.js";
 import { complain, download, note } from "./say.js";
 import { agreement } from "./status_line.js";
-import { on } from "./store.js";
+import { on, store } from "./store.js";
 import { moment, span } from "./time.js";
 import { trustCard } from "./verify.js";
 
@@ -34,6 +34,7 @@ export function contactPage({ uin }, signal) {
   const draw = () => refresh(view).catch((problem) => signal.aborted || complain(problem));
   on("contact", (change) => change.uin === uin && draw(), signal);
   on("anew", draw, signal);
+  on("link", () => store.link.up || parted(view), signal);
   draw();
   return { node: h("div", { class: "page" }, pageHead(t("contact.details")), body), title: t("contact.details") };
 }
@@ -51,9 +52,15 @@ async function refresh(view) {
   if (view.signal.aborted) return;
   const typing = view.body.contains(document.activeElement) && document.activeElement.matches("input");
   if (typing && view.key === key(contact)) return;
-  view.key = key(contact);
+  Object.assign(view, { contact, key: key(contact) });
   fill(view.body, contact.stopped && keyChanged(contact), who(contact), section(t("verify.card"), trustCard(contact, () => {})),
     given(contact, view.signal), settings(contact), danger(contact));
+}
+
+/** The core is out of reach: nobody is known to be there. What is typed stays. */
+function parted({ contact, body }) {
+  body.querySelector(".who .avatar.here")?.classList.remove("here");
+  if (contact) body.querySelector(".who .facts")?.replaceWith(facts({ ...contact, connected: false, key_agreement: null }));
 }
 
 const key = (contact) => JSON.stringify([contact.verified, contact.stopped, contact.blocked, contact.safety_number]);
@@ -65,14 +72,17 @@ function who(contact) {
     await patch(`/v1/contacts/${contact.uin}`, { name: input.value.trim() });
     note(t("saved"));
   });
-  const facts = [
+  return h("section", { class: "card who" }, avatar(contact, "huge"),
+    form(rename, h("div", { class: "with-button" }, field(t("contact.name"), input), submit(t("save"), "")), wrong), facts(contact));
+}
+
+function facts(contact) {
+  const known = [
     [t("contact.number"), code(contact.uin)], contact.fingerprint && [t("contact.key"), code(contact.fingerprint)],
     [t("contact.since"), moment(contact.added_at)], contact.last_seen && [t("contact.seen"), contact.connected ? t("presence.now") : moment(contact.last_seen)],
     contact.key_agreement && [t("contact.protection"), agreement(contact.key_agreement)],
   ].filter(Boolean);
-  return h("section", { class: "card who" }, avatar(contact, "huge"),
-    form(rename, h("div", { class: "with-button" }, field(t("contact.name"), input), submit(t("save"), "")), wrong),
-    h("dl", { class: "facts" }, facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value)))));
+  return h("dl", { class: "facts" }, known.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 }
 
 const given = (contact, signal) => section(t("contact.link"), h("p", { class: "hint" }, t("contact.link.hint", { name: nameOf(contact) })),

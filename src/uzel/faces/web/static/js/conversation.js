@@ -53,7 +53,8 @@ export function conversation({ uin, number }, signal, beside = null) {
 const chatOf = (uin) => store.chats.get(uin) ?? { uin, name: "", unread: 0, waiting: 0 };
 
 async function open(talk, number) {
-  await Promise.all([number ? openAt(talk, number) : talk.log.openUnread(), refresh(talk)]);
+  talk.first = refresh(talk);
+  await Promise.all([number ? openAt(talk, number) : talk.log.openUnread(), talk.first]);
   hints(talk);
 }
 
@@ -84,6 +85,7 @@ async function refresh(talk) {
 }
 
 async function refreshDraft(talk) {
+  await talk.first; // what it tells may be older
   if (!talk.composer) return;
   const { draft } = await get(`/v1/contacts/${talk.uin}`, talk.signal);
   talk.composer.adopt(draft);
@@ -151,7 +153,7 @@ function footOf(talk) {
 function hints(talk) {
   const { contact, log } = talk;
   const chat = chatOf(talk.uin);
-  const knocking = contact && contact.gate === "asked" && chat.waiting > 0;
+  const knocking = contact && store.gates.get(talk.uin) === "asked" && chat.waiting > 0;
   const key = log.loaded && log.empty && contact ? "empty" : knocking ? "knocking" : "";
   if (talk.hint.dataset.key === key) return;
   talk.hint.dataset.key = key;

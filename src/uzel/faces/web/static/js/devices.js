@@ -4,10 +4,10 @@ import { del, get, patch, post, raw, secret } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { copyable, instead } from "./page_parts.js";
+import { caution, copyable, instead } from "./page_parts.js";
 import { button, field, form, submit, textInput } from "./parts.js";
 import { said } from "./plain_text.js";
-import { on } from "./store.js";
+import { on, store } from "./store.js";
 import { ago, clock } from "./time.js";
 
 export function devicesCard(signal) {
@@ -45,10 +45,20 @@ async function pair() {
   const { code, expires_at: until, address } = await post("/v1/devices/pairing");
   const here = new URL(address, location.href);
   const alone = ["127.0.0.1", "localhost", "[::1]"].includes(here.hostname);
-  open(t("devices.pair"), [
-    h("ol", { class: "steps" }, h("li", {}, t("devices.step.open"), " ", copyable(here.href, t("devices.address"))), h("li", {}, t("devices.step.code"), h("p", { class: "big-code", dir: "ltr", translate: "no" }, code))),
-    h("p", { class: "hint" }, t("devices.until", { time: clock(until) })), alone ? h("p", { class: "hint" }, t("devices.alone")) : null]);
+  open(t("devices.pair"), [alone ? unshared(here.port) : null,
+    h("ol", { class: "steps" }, h("li", {}, t(alone ? "devices.alone.code" : "devices.step.open"), " ", copyable(here.href, t("devices.address"))), h("li", {}, t("devices.step.code"), h("p", { class: "big-code", dir: "ltr", translate: "no" }, code))),
+    h("p", { class: "hint" }, t("devices.until", { time: clock(until) }))]);
 }
+
+/** That no other device can open the page, and what to do about it: as in docs/page.md. */
+const unshared = (port) => [caution(t("devices.alone")),
+  todo(t("devices.alone.share"), `uzel start --profile ${quoted(store.profile.folder)} --web --share HOST:8943 --cert cert.pem --cert-key key.pem`),
+  todo(t("devices.alone.ssh"), `ssh -N -L ${port}:127.0.0.1:${port} USER@THIS-COMPUTER`)];
+
+const todo = (words, command) => h("div", { class: "todo" }, h("p", {}, words), copyable(command, t("devices.command")));
+
+/** One word of a shell's line. */
+const quoted = (path) => (/^[\w./~-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`);
 
 async function leave() {
   if (!await confirm(t("devices.leave"), t("devices.leave.sure"), t("devices.leave"))) return;

@@ -10,7 +10,7 @@ import { nodeField, written } from "./node_check.js";
 import { button, field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
 import { backupForm, passphraseForm } from "./safekeeping.js";
-import { changeProfile, store } from "./store.js";
+import { changeProfile, refreshProfile, store } from "./store.js";
 
 const AT_HOME = [passphraseStep, backupStep];
 
@@ -27,7 +27,7 @@ export function firstRun(done) {
     }
     const next = () => show(index + 1);
     const dots = steps.map((_, at) => h("li", { class: at < index ? "past" : at === index ? "now" : "" }));
-    const content = steps[index](next, over.signal);
+    const content = steps[index](next, over.signal, () => show(index - 1));
     fill(frame, h("div", { class: "first-card" }, knot(56),
       h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: steps.length })), content,
       h("div", { class: "row spread" }, index > 0 ? button(t("first.before"), () => show(index - 1), { kind: "quiet", sign: "back" }) : h("span", {}),
@@ -74,16 +74,17 @@ function nodeStep(next, signal) {
       if (!await asked.check()) return wrong.say(t("first.node.bad"));
       const others = (await get("/v1/nodes")).nodes.map(written);
       await put("/v1/nodes", { nodes: [text, ...others.filter((each) => each.split(",")[0] !== text.split(",")[0])] });
+      await refreshProfile(); // the link has the node in it
     }
     return next();
   });
   return [head(t("first.node"), t("first.node.words")), now, form(use, asked.node, wrong, h("div", { class: "row" }, submit(t("first.next"))))];
 }
 
-function linkStep(next, signal) {
+function linkStep(next, signal, before) {
   const finish = async () => {
     await changeProfile({ set_up: true });
     next();
   };
-  return [head(t("first.done"), t("first.done.words")), linkAndCode(signal), h("div", { class: "row" }, button(t("first.start"), finish, { kind: "primary" }))];
+  return [head(t("first.done"), t("first.done.words")), linkAndCode(signal, h("button", { type: "button", class: "inline-button", onclick: before }, t("me.here.do"))), h("div", { class: "row" }, button(t("first.start"), finish, { kind: "primary" }))];
 }

@@ -4,6 +4,7 @@ import { del, get, post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
+import { onlyHere } from "./me_page.js";
 import { choice, copyable, page, pageHead, section } from "./page_parts.js";
 import { button, empty, field, form, mistake, submit, textInput } from "./parts.js";
 import { said } from "./plain_text.js";
@@ -41,7 +42,7 @@ function maker(done) {
     const made = await post("/v1/invites", { label: label.value.trim(), uses: number(chosen.uses), lasts_ms: number(chosen.lasts), name: store.profile.name });
     label.value = "";
     await done();
-    open(t("invites.link"), [h("p", {}, t("invites.once")), qrOfText(made.link, t("invites.qr")), copyable(made.link, t("invites.link"))]);
+    open(t("invites.link"), [h("p", {}, t("invites.once")), qrOfText(made.link, t("invites.qr")), copyable(made.link, t("invites.link")), onlyHere(made.link)]);
   }), field(t("invites.label"), label, t("invites.label.hint")), h("div", { class: "fields" }, field(t("invites.for"), uses), field(t("invites.lasts"), lasts)), wrong, h("div", { class: "row" }, submit(t("invites.make"))));
 }
 

@@ -7,7 +7,7 @@ import { del, get, post } from "./api.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { row } from "./message.js";
+import { row, stateOf } from "./message.js";
 import { Quotes } from "./quotes.js";
 import { complain } from "./say.js";
 import { on } from "./store.js";
@@ -66,6 +66,7 @@ export class Log {
     const here = (call) => (detail) => detail.chat === undefined || detail.chat === this.#uin ? call(detail) : undefined;
     on("text", here((record) => this.#arrives(record)), signal);
     on("state", here((state) => this.#changes(state)), signal);
+    on("gate", ({ uin }) => uin === this.#uin && this.#waiting(), signal);
     on("removed", here((gone) => this.#removes(gone.number)), signal);
     on("deleted", here(() => this.#anew()), signal);
     on("anew", () => this.#anew(), signal);
@@ -271,6 +272,12 @@ export class Log {
     this.#settle();
   }
 
+  /** What is said of texts that wait is another thing now. */
+  #waiting() {
+    for (const each of this.#texts) if (each.state === "queued" || each.state === "sending") this.#redraw(each.number);
+    this.#settle();
+  }
+
   #redraw(number) {
     const index = this.#texts.findIndex((each) => each.number === number);
     const old = this.#rows.get(number);
@@ -320,7 +327,7 @@ export class Log {
     this.count.hidden = this.#fresh === 0;
     this.count.textContent = this.#fresh ? String(this.#fresh) : "";
     const { last } = this;
-    const words = last?.outgoing ? t(`state.${last.state}`) : "";
+    const words = last?.outgoing ? stateOf(last) : "";
     const shown = last?.state === "delivered" ? t("state.delivered.at", { time: clock(last.changed_at) }) : words;
     if (this.lastState.textContent !== shown) this.lastState.textContent = shown;
     this.who.onChanged();

@@ -5,6 +5,7 @@ import { t, has } from "./i18n.js";
 import { icon } from "./icons.js";
 import { linked } from "./links.js";
 import { line, said } from "./plain_text.js";
+import { store } from "./store.js";
 import { clock, dayName, dayOf, exact } from "./time.js";
 
 const FOLD_CHARACTERS = 1500;
@@ -15,11 +16,20 @@ const TOGETHER = 5 * 60_000;
 /** Why it failed, or that it did: for a person. */
 export const reasonOf = (reason) => (reason && has(`reason.${reason}`) ? t(`reason.${reason}`) : t("reason.other", { reason: reason ?? "" }));
 
+const WAITS = new Set(["queued", "sending"]);
+
+/** Whether it waits to be let in, though they can be reached. */
+const knocks = ({ state, chat }) => WAITS.has(state) && store.gates.get(chat) === "asked";
+
+/** How far a text has come, in words. */
+export const stateOf = (record) => t(knocks(record) ? "state.asked" : `state.${record.state}`);
+
 /** How far a text has come: a glyph, and the same in words. */
 export function glyph(record) {
-  const words = t(`state.${record.state}`);
-  const sign = record.state === "cancelled" ? "close" : record.state;
-  return h("span", { class: `glyph ${record.state}`, title: words }, icon(sign, 16), h("span", { class: "sr" }, words));
+  const words = stateOf(record);
+  const state = knocks(record) ? "queued" : record.state;
+  const sign = state === "cancelled" ? "close" : state;
+  return h("span", { class: `glyph ${state}`, title: words }, icon(sign, 16), h("span", { class: "sr" }, words));
 }
 
 /** Whether it begins anew: another author, another day, or a pause. */

@@ -70,7 +70,7 @@ function editor(nodes, roaming, done) {
   const item = (node, index) => h("li", { class: "line" },
     h("div", { class: "line-text" }, h("p", {}, code(node.address)), h("p", { class: "hint" }, node.current ? t("node.current") : t("node.spare"))),
     index > 0 ? button(t("node.first"), () => save([written(node), ...nodes.filter((each) => each !== node).map(written)]), { kind: "quiet" }) : null,
-    button(t("node.remove"), () => save(nodes.filter((each) => each !== node).map(written)), { kind: "danger quiet", "aria-label": t("node.remove.label", { node: node.address }) }));
-  return [h("ul", { class: "plain-list" }, nodes.map(item)), form(add, fresh.node, wrong, h("div", { class: "row" }, submit(t("node.use"), ""))),
+    nodes.length > 1 && button(t("node.remove"), () => save(nodes.filter((each) => each !== node).map(written)), { kind: "danger quiet", "aria-label": t("node.remove.label", { node: node.address }) }));
+  return [h("ul", { class: "plain-list" }, nodes.map(item)), nodes.length === 1 && h("p", { class: "hint" }, t("node.only")), form(add, fresh.node, wrong, h("div", { class: "row" }, submit(t("node.use"), ""))),
     toggle(t("node.roaming"), roaming, (on) => save(nodes.map(written), on), t("node.roaming.hint"))];
 }

@@ -37,6 +37,9 @@ export const section = (title, ...children) => h("section", { class: "card" }, t
 /** What went wrong, in the place of what was to stand there. What was given up meanwhile says nothing. */
 export const instead = (frame) => (problem) => problem.name === "AbortError" || fill(frame, h("p", { class: "mistake" }, sentence(problem)));
 
+/** What one should know before one goes on, and what to do about it. */
+export const caution = (words, action = null) => h("div", { class: "caution" }, icon("alert", 18), h("p", {}, words, action && [" ", action]));
+
 /** Something to be copied: a link, a code. */
 export function copyable(text, words) {
   const value = h("output", { class: "copyable-text", dir: "ltr", translate: "no" }, text);

@@ -20,14 +20,20 @@ import { redraw } from "./shell.js";
 import { prefer, store } from "./store.js";
 
 /** The view of /settings. */
-export function settings(_, signal) {
+export function settings({ query }, signal) {
   const saved = () => note(t("saved"));
+  const nodes = section(t("nodes"), h("p", { class: "hint" }, t("nodes.words")), nodesCard(signal));
   return {
     title: t("nav.settings"),
+    shown: () => {
+      if (query.get("at") !== "nodes") return;
+      history.replaceState(null, "", "#/settings"); // once: it may be drawn again
+      nodes.scrollIntoView();
+    },
     node: page(pageHead(t("nav.settings")),
       section(t("settings.looks"), looks()),
       section(t("settings.notify"), notifications()),
-      section(t("nodes"), h("p", { class: "hint" }, t("nodes.words")), nodesCard(signal)),
+      nodes,
       section(t("settings.privacy"), strangers(signal), retention(t("settings.retention"), store.preferences.retention_default_ms, (ms) => prefer({ retention_default_ms: ms }).then(saved).catch(complain))),
       section(t("me.name"), nameForm(() => {})),
       section(t("backup"), h("p", {}, t("backup.words")), backedUp(), atHome(backupForm)),

@@ -1,7 +1,7 @@
 // What the page knows of the core, kept true by the live events. Views read it and ask to be told of changes.
 //
 // Kinds of news: `chats` (the list, or a line of it), `text`, `state`, `removed`, `read`, `draft`, `contact`,
-// `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `profile`, `preferences`
+// `gate` (whether they let one in), `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `profile`, `preferences`
 // (which of them were changed elsewhere), and `anew` (everything was fetched again, since something was missed).
 
 import { get, patch, put } from "./api.js";
@@ -17,6 +17,7 @@ export const store = {
   profile: null,
   status: null,
   chats: new Map(),
+  gates: new Map(),
   requests: [],
   preferences: { language: "auto", theme: "auto", notifications: false, retention_default_ms: null },
   link: { up: true, retryAt: null },
@@ -77,10 +78,25 @@ const refreshStatus = quietly(fetchStatus);
 const refreshMine = quietly(fetchMine);
 
 function linked(link) {
-  const back = link.up && !store.link.up;
+  const was = store.link.up;
   store.link = link;
+  if (was && !link.up) lose();
   tell("link");
-  if (back) refreshStatus();
+  if (was || !link.up) return;
+  store.gates.clear(); // the core may have begun anew: it says again what it knows
+  refreshStatus();
+  refreshChats();
+}
+
+/** Of nobody it is known any more that they are there. */
+function lose() {
+  for (const chat of store.chats.values()) converse(chat, false);
+  tell("chats");
+}
+
+function converse(chat, connected) {
+  if (chat.connected && !connected) chat.last_seen = new Date().toISOString();
+  chat.connected = connected;
 }
 
 const TAKE = {
@@ -137,10 +153,10 @@ const TAKE = {
   },
   conversation(talk) {
     const chat = store.chats.get(talk.uin);
-    if (chat) {
-      if (chat.connected && !talk.connected) chat.last_seen = new Date().toISOString();
-      chat.connected = talk.connected;
-    }
+    if (chat) converse(chat, talk.connected);
+    const news = store.gates.get(talk.uin) !== talk.gate;
+    store.gates.set(talk.uin, talk.gate);
+    if (news) tell("gate", { uin: talk.uin });
     tell("chats");
     tell("contact", { uin: talk.uin, change: "conversation" });
   },
