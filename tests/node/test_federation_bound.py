@@ -238,6 +238,7 @@ def test_the_older_one_ends_by_itself_while_the_challenger_rings() -> None:
     _, node, link, other, data = challenged()
     node.end(data)
     assert link.take() == [NoConversation(B, A)]
+    assert node.take() == []  # a second 04 would have the callee drop the data connection that it is opening
     node.say(A, Accept(B))
     node.data(B, A)
     assert other.take() == [CallReady(B, A)]

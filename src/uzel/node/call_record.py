@@ -46,8 +46,9 @@ class CallRecord:
 
     away: the callee is looked for at other nodes. link: carries the AA, once there is one: the caller's node is behind
     it, or the callee's when `away`. held: the AA waits for a fence. deferred: the other link over which the callee's
-    own AA crossed ours (D26). challenger: put to the callee while an older one of this pair still stands (D18). data:
-    the bridged data connection of our client. ready_at: when AB came or went.
+    own AA crossed ours (D26). challenger: put to the callee while an older one of this pair still stands (D18).
+    rivals: that one rang then, so that an answer may be meant for either. data: the bridged data connection of our
+    client. ready_at: when AB came or went.
     """
 
     number: int
@@ -61,6 +62,7 @@ class CallRecord:
     callee_data: ConnectionId | None = None
     absorbed: bool = False
     challenger: bool = False
+    rivals: bool = False
     held: bool = False
     deferred: Link | None = None
     data: ConnectionId | None = None

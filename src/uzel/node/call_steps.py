@@ -115,6 +115,8 @@ class CallSteps:
         callee = self._registry.user(call.callee)
         assert callee is not None
         self._begin(call)
+        older = self._book.main(call.pair)
+        call.rivals = call.challenger and older is not None and older.state is CallState.RINGING
         if call.link is not None:
             self._links.bind(call.link, call.number, step.now)
         self._ringing.set(call.number, step.now)
@@ -271,7 +273,7 @@ class CallSteps:
             assert step.reason is not None
             self._context.do(EndRelay(call.number, step.reason))
             self._book.remove(call)
-            self._ring_again(call)
+            self._ring_again(call, told=False)
             return
         self.streams.end(call, pass_on=True)
         if step.silent:
@@ -284,7 +286,7 @@ class CallSteps:
         call = step.call
         if call.link is None:
             self._book.remove(call)
-            self._ring_again(call)
+            self._ring_again(call, told=False)
             return
         self.streams.end(call, pass_on=True)
         self._links.end_pair(call.link, (call.caller, call.callee), call.pair, step.now, after_data=True)
@@ -315,7 +317,7 @@ class CallSteps:
         self._context.note("conversation_over", step.reason, caller=call.caller, callee=call.callee)
         self._book.remove(call)
         self._links.unbind(link, call.number, step.now)
-        self._ring_again(call)
+        self._ring_again(call, told=False)
         self._serve_deferred(call, step.now)
 
     def _drop(self, step: Step) -> None:
@@ -351,11 +353,16 @@ class CallSteps:
         self._ring_again(call)
         self._serve_deferred(call, step.now)
 
-    def _ring_again(self, over: CallRecord) -> None:
-        """The callee's answer, or a 05, was for the call that is over: a challenger that still rings needs another."""
+    def _ring_again(self, over: CallRecord, *, told: bool = True) -> None:
+        """The callee's answer, or a 05 that it was told, may have been for the call that is over: a challenger that
+        still rings needs another. Where neither can be, a second 04 would say that the caller began afresh, and cost
+        the callee the data connection that it is opening.
+        """
         rival = None if over.challenger else self._book.challenger(over.pair)
         callee = None if rival is None else self._registry.user(rival.callee)
-        if rival is not None and callee is not None and rival.state is CallState.RINGING:
+        if rival is None or callee is None or rival.state is not CallState.RINGING:
+            return
+        if told or rival.rivals:
             callee.told.pop(rival.caller, None)
             self._context.do(Send(callee.connection, IncomingCall(rival.caller)))
 
