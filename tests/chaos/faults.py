@@ -36,6 +36,8 @@ def _core_stopped(stage: Stage, fault: Fault) -> Broken:
     with suppress(ProcessLookupError):
         side.core.process.send_signal(signal.SIGTERM)
     yield
+    with suppress(ProcessLookupError):
+        side.core.process.send_signal(signal.SIGCONT)  # the same act may have frozen it, for longer
     until("the core stops", lambda: side.core.process.poll() is not None)
     side.revive()
 

@@ -1,6 +1,7 @@
 """Runs a command's coroutine until it is done, or until SIGTERM or Ctrl-C.
 
-What the coroutine holds is closed in order; a second signal ends the process at once.
+What the coroutine holds is closed in order; a second signal ends the process at once. A signal that comes before is
+raised wherever the program is; should a library take that for a failure of its own, the coroutine is not begun.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:  # help must not load it
     import asyncio
 
 T = TypeVar("T")
+_before: list[int] = []
+"""Signals that came before the coroutine was begun."""
 LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 
 
@@ -36,6 +39,7 @@ def stop_on_signals() -> None:
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:
+    _before.append(number)
     raise StoppedError(number)
 
 
@@ -56,6 +60,9 @@ def run_until_signal(work: Coroutine[Any, Any, T], loop_factory: LoopFactory | N
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        if _before:
+            work.close()
+            raise StoppedError(_before[0])
         try:
             return await work
         except asyncio.CancelledError:
