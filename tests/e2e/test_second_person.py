@@ -43,11 +43,12 @@ def messenger(host: Host, folder: Path) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def every_day(host: Host, profile: Path) -> Iterator[httpx.Client]:
-    """`uzel start --profile … --web` there."""
-    with Running("start", "--profile", profile, "--web", program=host.namespace.command(*UZEL)) as started:
+def every_day(host: Host, folder: Path) -> Iterator[httpx.Client]:
+    """`uzel start --web` there: it finds what `make run` has made."""
+    env = {"UZEL_RUN": str(folder), "XDG_DATA_HOME": str(folder / "none")}
+    with Running("start", "--web", program=host.namespace.command(*UZEL), env=env) as started:
         assert started.event()["page"].startswith("http://127.0.0.1:8940/#")
-        with interface(profile) as asking:
+        with interface(folder / "profile") as asking:
             yield asking
 
 
@@ -107,6 +108,6 @@ def test_two_people_on_two_nodes(tmp_path: Path) -> None:
             until(lambda: ("Hello, Alice!", "received") in texts(alice, b))
             said(alice, b, "Hello, Bob!")
             until(lambda: texts(bob, a) == [("Hello, Alice!", "delivered"), ("Hello, Bob!", "received")])
-        with every_day(you, tmp_path / "a" / "profile") as alice:
+        with every_day(you, tmp_path / "a") as alice:
             said(bob, a, "Good morning!")
             until(lambda: ("Good morning!", "received") in texts(alice, b))

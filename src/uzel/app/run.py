@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-import platformdirs
-
 from uzel.app.core_page import PagePlan
 from uzel.app.core_process import RunningCore, running_core
 from uzel.app.demo_process import DemoFailedError, Line, child, next_line, send_signal
@@ -33,6 +31,7 @@ from uzel.core.own_nodes import NODES, STOPGAP, remembered_roaming, without_stop
 from uzel.errors import ExitCode, InvalidNameError, ProfileHeldError
 from uzel.faces.cli.browser import LOOK_EVERY, PATIENCE, leading_file
 from uzel.faces.cli.config_file import page_settings
+from uzel.faces.cli.options import PROFILE, run_folder
 from uzel.faces.cli.output import put, say
 from uzel.faces.cli.profiles import open_profile
 from uzel.faces.cli.running import run_until_signal, stop_on_signals
@@ -62,10 +61,10 @@ class Started:
 def run_all(folder: Path | None, *, browser: bool) -> int:
     """Run it; returns the exit code. Raises `StoppedError`, and what a profile or the disk refuses."""
     stop_on_signals()
-    home = (folder or Path(platformdirs.user_data_dir("uzel")) / "run").absolute()
+    home = run_folder(folder).absolute()
     make_private_folder(home)
     try:
-        with _profile(home / "profile") as profile:
+        with _profile(home / PROFILE) as profile:
             shown = browser and sys.stdout is not None and sys.stdout.isatty()
             run_until_signal(_run(home, profile, browser=shown), loop_factory())
     except ProfileHeldError as error:
@@ -284,7 +283,7 @@ def _words(home: Path) -> str:
 
 def _opens(home: Path) -> str:
     """What opens the page once more, as one types it here."""
-    return f"{_program()} web --profile {shlex.quote(str(home / 'profile'))}"
+    return f"{_program()} web --profile {shlex.quote(str(home / PROFILE))}"
 
 
 def _program() -> str:
