@@ -16,6 +16,7 @@ export class Composer {
   #uin;
   #reply = null;
   #saved;
+  #changes = 0;
   #save = later(() => this.#keep(), SAVE_AFTER);
 
   /** `onUp` is called when one goes up from an empty line. */
@@ -47,9 +48,11 @@ export class Composer {
     this.input.setSelectionRange(this.input.value.length, this.input.value.length);
   }
 
-  /** The draft as another device left it; what is being typed here goes before. */
-  adopt(draft) {
-    if (this.input.value !== this.#saved || draft === this.#saved) return;
+  /** The draft as another device left it, which `ask` tells; what is typed here goes before, and so does a later answer. */
+  async adopt(ask) {
+    const change = ++this.#changes;
+    const draft = await ask();
+    if (change !== this.#changes || this.input.value !== this.#saved || draft === this.#saved) return;
     this.#saved = draft;
     this.input.value = draft;
     this.#fit();
@@ -77,6 +80,7 @@ export class Composer {
     if (draft === this.#saved || encoder.encode(draft).length > MOST_BYTES) return;
     const before = this.#saved;
     this.#saved = draft;
+    this.#changes += 1;
     try {
       await put(`/v1/chats/${this.#uin}/draft`, { draft });
     } catch {

@@ -86,9 +86,7 @@ async function refresh(talk) {
 
 async function refreshDraft(talk) {
   await talk.first; // what it tells may be older
-  if (!talk.composer) return;
-  const { draft } = await get(`/v1/contacts/${talk.uin}`, talk.signal);
-  talk.composer.adopt(draft);
+  await talk.composer?.adopt(async () => (await get(`/v1/contacts/${talk.uin}`, talk.signal)).draft);
 }
 
 function headOf(talk) {

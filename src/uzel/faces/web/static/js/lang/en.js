@@ -100,6 +100,7 @@ export default {
   "problem.rate_limited": "Too much at once. Wait a while, then try again.",
   "problem.self_contact": "That is your own number. Give it to others.",
   "problem.storage": "The disk did not take it. Check its free space.",
+  "problem.text_empty": "That text is empty. Write something.",
   "problem.text_state": "That cannot be done to this text any more.",
   "problem.text_too_long": "That text is too long. Send it in several.",
   "problem.timed_out": "There was no answer in time. Try again.",
