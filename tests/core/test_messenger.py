@@ -12,6 +12,7 @@ import pytest
 from client.client_world import ALICE, BOB, CAROL, DEADLINE, linked, serving, until
 from core.core_world import EAGER, Core, cores, run, until_async, world
 from uzel.core import messenger, works
+from uzel.core.history import DRAFT
 from uzel.core.works import STATE, TEXT
 from uzel.errors import NotAContactError, StorageError, TextEmptyError, TextTooLongError
 from uzel.store.history import History
@@ -208,6 +209,24 @@ def test_what_happens_is_told_in_order_and_again_from_where_one_was(tmp_path: Pa
             assert seen[: len(before) - middle] == before[middle:]
             following.cancel()
             await asyncio.wait([following])
+
+    run(story)
+
+
+def test_who_is_told_of_a_draft_finds_it(tmp_path: Path) -> None:
+    """Also who reads what happened between the draft's commit and anything that comes after."""
+
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await alice.knows(bob)
+            writer = alice.messenger.ledger.writer
+            after = await writer.run(lambda tables: tables.journal.last())
+            changing = asyncio.create_task(alice.messenger.history.set_draft(bob.uin, "half a thought"))
+            await asyncio.sleep(0)
+            entries, _ = await writer.run(partial(works.since, after=after, limit=10))
+            assert [entry.kind for entry in entries] == [DRAFT]
+            assert alice.messenger.people.get(bob.uin).draft == "half a thought"
+            await changing
 
     run(story)
 

@@ -155,8 +155,9 @@ class ChatHistory:
         return result
 
     async def _contact(self, chat: Uin, work: works.Work[bool]) -> bool:
-        done = await self._told(work)
-        self._ledger.remember(chat, await self._run(lambda tables: tables.people.get(chat)))
+        """Whoever is told of it must find the contact as it is now: it is read with the change, and known before."""
+        done, contact = await self._run(lambda tables: (work(tables), tables.people.get(chat)))
+        self._ledger.remember(chat, contact)
         return done
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from faces.web_page.test_journey_people import press, sees, write
+from faces.web_page.test_journey_people import RETRIES, press, sees, write
 from faces.web_page.town import Person, Town, Window
 from uzel.identity import Identity
 from uzel.names import Uin
@@ -53,7 +53,7 @@ def test_another_key_stops_everything_and_what_waits_goes_on_once_it_is_accepted
     his.page.get_by_label("I asked Alice, and this is their new key.").check()
     press(his.page, "Accept the new key")
     expect(stop).to_have_count(0)
-    sees(his, "Are you there?")
+    sees(his, "Are you there?", within=RETRIES)
     sees(hers, "Are you there?", "mine.delivered")
     write(his, "It is me who asks")
     sees(his, "It is me who asks", "mine.delivered")

@@ -55,10 +55,14 @@ def write(window: Window, text: str) -> None:
     window.page.keyboard.press("Enter")
 
 
-def sees(window: Window, text: str, state: str = "theirs") -> None:
+RETRIES = 130_000
+"""Milliseconds in which a text goes out that could not before: the outbox waits for two minutes at most."""
+
+
+def sees(window: Window, text: str, state: str = "theirs", within: float | None = None) -> None:
     """The last text in the open conversation is this one, and so far along."""
     last = window.page.locator(f".row-of-log:last-child .msg.{state}")
-    expect(last.locator(".text")).to_have_text(text)
+    expect(last.locator(".text")).to_have_text(text, timeout=within)
 
 
 def add(window: Window, link: str) -> None:
