@@ -27,6 +27,7 @@ export class Log {
   #atEnd = true;
   #busy = false;
   #arrived = [];
+  #asking = new Set();
   #fresh = 0;
   #stuck = true;
   #readTo = 0;
@@ -89,7 +90,7 @@ export class Log {
 
   /** Show the end. */
   async openLatest() {
-    const texts = await this.#fetch(`limit=${PAGE}`);
+    const texts = await this.#latest();
     this.#fresh = 0;
     this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
     this.#stuck = true;
@@ -99,7 +100,7 @@ export class Log {
 
   /** Show where what was not read begins, with a line above it; else the end. */
   async openUnread() {
-    const texts = await this.#fetch(`limit=${PAGE}`);
+    const texts = await this.#latest();
     const first = texts.find((each) => each.unread);
     this.#about.firstUnread = first?.number ?? null;
     this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
@@ -134,6 +135,19 @@ export class Log {
 
   async remove(record) {
     await del(`/v1/texts/${record.number}`);
+  }
+
+  /** The last texts, also those that come while they are asked for: the answer may not have them yet. */
+  async #latest() {
+    const came = [];
+    this.#asking.add(came);
+    try {
+      const texts = await this.#fetch(`limit=${PAGE}`);
+      const last = texts.at(-1)?.number ?? 0;
+      return [...texts, ...came.filter((each) => each.number > last)];
+    } finally {
+      this.#asking.delete(came);
+    }
   }
 
   async #fetch(query) {
@@ -234,6 +248,7 @@ export class Log {
   }
 
   #arrives(record) {
+    for (const came of this.#asking) came.push(record);
     this.#arrived.push(record);
     if (this.#arrived.length === 1) requestAnimationFrame(() => this.#take());
   }
