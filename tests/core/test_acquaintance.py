@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -364,6 +365,48 @@ def test_a_changed_key_stops_everything_until_the_person_decides(tmp_path: Path)
         pin = bob.messenger.people.pin(alice.uin)
         assert pin is not None
         assert (pin.fingerprint, pin.verified) == (identity(ALICE).fingerprint, False)
+
+    strangers(tmp_path, story)
+
+
+@pytest.mark.parametrize("first", ["accepted", "shown"])
+def test_a_key_that_is_accepted_while_it_is_proved_once_more_stays_accepted(tmp_path: Path, first: str) -> None:
+    """Whoever is stopped calls again and again; each time the proof of the key takes as long as a person's click."""
+
+    async def story(alice: Core, bob: Core) -> None:
+        shown = identity(ALICE).fingerprint
+        bob.profile.pins.pin_peer(alice.uin, identity(MALLORY).fingerprint, verified=False)
+        await bob.knows(alice, verified=False)
+        await alice.knows(bob)
+        sent = await alice.says(bob, "it is me")
+        people = bob.messenger.people
+        await until("it is stopped", lambda: people.get(alice.uin).stopped)
+        again = PeerKeyChangedError()
+        again.shown = shown
+        both = [people.accept_key(alice.uin, shown), people.key_changed(alice.uin, again)]
+        await asyncio.gather(*(both if first == "accepted" else reversed(both)))
+        await people.key_changed(alice.uin, again)
+        assert people.get(alice.uin).stopped is None
+        assert (await alice.settled(sent)).state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
+@pytest.mark.parametrize("last", ["unblocked", "accepted"])
+def test_who_is_blocked_and_has_another_key_is_not_called_until_both_are_over(tmp_path: Path, last: str) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        bob.profile.pins.pin_peer(alice.uin, identity(MALLORY).fingerprint, verified=False)
+        await bob.knows(alice, verified=False)
+        await alice.knows(bob)
+        sent = await bob.says(alice, "is it you?")
+        people = bob.messenger.people
+        await until("it is stopped", lambda: people.get(alice.uin).stopped)
+        await people.block(alice.uin)
+        steps = [lambda: people.unblock(alice.uin), lambda: people.accept_key(alice.uin)]
+        for step in reversed(steps) if last == "unblocked" else steps:
+            assert bob.messenger._outbox.retry_at(alice.uin) is None
+            await step()
+        assert (await bob.settled(sent)).state is TextState.DELIVERED
 
     strangers(tmp_path, story)
 

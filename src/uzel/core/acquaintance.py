@@ -157,8 +157,7 @@ class Acquaintance:
         """Raises `StorageError`."""
         await self._ledger.change_contact(uin, lambda tables: tables.people.unblock(uin), "unblocked")
         self._ledger.blocked.discard(uin)
-        self._outbox.release(uin, self._now())
-        self._moved()
+        self._release(uin)
 
     async def agree(self, uin: Uin) -> Contact:
         """They went back to a program that speaks less, and the person knows (D29). What went as 31, and may not go as
@@ -175,14 +174,30 @@ class Acquaintance:
     # -- Changed keys -----------------------------------------------------------------------------------------
 
     async def key_changed(self, uin: Uin, error: PeerKeyChangedError) -> None:
-        """Somebody showed another key, whose number this really is: stop, loudly. Others only lie."""
+        """Somebody showed another key, whose number this really is: stop, loudly. Others only lie.
+
+        Proving that takes a while, in which the person may have accepted that very key: then nothing has changed.
+        """
         shown = error.shown
-        if not isinstance(shown, Fingerprint) or uin not in self._ledger.people:
+        if not isinstance(shown, Fingerprint) or uin not in self._ledger.people or self._is_theirs(uin, shown):
             return
         self._outbox.hold(uin)
         self._hang_up(uin)
-        await self._ledger.change_contact(uin, lambda tables: tables.people.stop(uin, shown), "key changed")
-        self._hang_up(uin)  # it may have called meanwhile
+
+        def change(tables: Tables) -> None:
+            pin = tables.pins.peer(uin)
+            if pin is not None and pin.fingerprint != shown:
+                tables.people.stop(uin, shown)
+
+        contact = await self._ledger.change_contact(uin, change, "key changed")
+        if contact is not None and contact.stopped is not None:
+            self._hang_up(uin)  # it may have called meanwhile
+        else:
+            self._release(uin)
+
+    def _is_theirs(self, uin: Uin, shown: Fingerprint) -> bool:
+        pin = self.pin(uin)
+        return pin is None or pin.fingerprint == shown
 
     async def accept_key(self, uin: Uin, compared: Fingerprint | None = None) -> Contact:
         """The person knows of the new key, `compared` if they say which: it is pinned, unverified.
@@ -202,8 +217,7 @@ class Acquaintance:
 
         contact = await self._changed(uin, change, "key accepted")
         self._hang_up(uin)  # whoever has the old key
-        self._outbox.release(uin, self._now())
-        self._moved()
+        self._release(uin)
         return contact
 
     # -- Strangers --------------------------------------------------------------------------------------------
@@ -291,6 +305,13 @@ class Acquaintance:
         if contact is None:
             raise NotAContactError(f"UIN {uin}")
         return contact
+
+    def _release(self, uin: Uin) -> None:
+        """Call them again, unless something else is in the way of it."""
+        standing = self._ledger.standing(uin)
+        if not standing.blocked and not standing.stopped:
+            self._outbox.release(uin, self._now())
+            self._moved()
 
     def _hang_up(self, uin: Uin) -> None:
         talk = self._talks.open.get(uin)
