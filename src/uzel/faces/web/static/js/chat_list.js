@@ -1,7 +1,7 @@
 // The chats: unread ones first, then the latest; found by name or number while one types.
 
 import { avatar } from "./avatar.js";
-import { fill, h, later } from "./dom.js";
+import { fill, h, soon } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { iconButton, empty } from "./parts.js";
@@ -38,8 +38,8 @@ export function chatList(signal, onDrawn) {
     onDrawn();
   };
   const knocks = () => fill(waiting, store.requests.length ? knockers(store.requests.length) : null);
-  on("chats", later(draw, 16), signal);
-  on("contact", later(draw, 200), signal);
+  on("chats", soon(draw, 16), signal);
+  on("contact", soon(draw, 200), signal);
   on("requests", knocks, signal);
   const clock = setInterval(draw, 60_000);
   signal.addEventListener("abort", () => clearInterval(clock));

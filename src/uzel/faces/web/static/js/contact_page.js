@@ -1,6 +1,7 @@
 // A contact: who they are here, how far they are known, what they can be given, and what can be done about them.
 
-import { del, get, patch, put, raw } from "./api.js";
+import { contactOf, inTurn } from "./answers.js";
+import { del, patch, put, raw } from "./api.js";
 import { avatar, nameOf } from "./avatar.js";
 import { confirm } from "./dialogs.js";
 import { fill, h } from "./dom.js";
@@ -31,7 +32,8 @@ export function retention(words, now, call) {
 export function contactPage({ uin }, signal) {
   const body = h("div", { class: "page-body", tabindex: "-1" });
   const view = { uin, body, signal };
-  const draw = () => refresh(view).catch((problem) => signal.aborted || complain(problem));
+  const refresh = inTurn(() => contactOf(uin, signal), (contact) => show(view, contact));
+  const draw = () => refresh().catch((problem) => signal.aborted || complain(problem));
   on("contact", (change) => change.uin === uin && draw(), signal);
   on("anew", draw, signal);
   on("link", () => store.link.up || parted(view), signal);
@@ -39,17 +41,13 @@ export function contactPage({ uin }, signal) {
   return { node: h("div", { class: "page" }, pageHead(t("contact.details")), body), title: t("contact.details") };
 }
 
-async function refresh(view) {
-  let contact;
-  try {
-    contact = await get(`/v1/contacts/${view.uin}`, view.signal);
-  } catch (problem) {
-    if (problem.code !== "not_a_contact") throw problem;
+function show(view, contact) {
+  if (view.signal.aborted) return;
+  if (!contact) {
     fill(view.body, empty("user", t("talk.nobody"), code(view.uin),
       h("a", { class: "button primary", href: `#/add?link=${view.uin}` }, t("talk.add")), forgetButton(view.uin)));
     return;
   }
-  if (view.signal.aborted) return;
   const typing = view.body.contains(document.activeElement) && document.activeElement.matches("input");
   if (typing && view.key === key(contact)) return;
   Object.assign(view, { contact, key: key(contact) });

@@ -1,6 +1,7 @@
 // One conversation: whom it is with and how far they are known, the texts, and where one types.
 
-import { get, post, del } from "./api.js";
+import { contactOf, inTurn } from "./answers.js";
+import { post, del } from "./api.js";
 import { avatar, nameOf } from "./avatar.js";
 import { Composer } from "./composer.js";
 import { confirm, menu } from "./dialogs.js";
@@ -26,6 +27,7 @@ export function conversation({ uin, number }, signal, beside = null) {
   const talk = { uin, contact: null, composer: null, head, warn, foot, beside, signal };
   const author = (record) => (record.outgoing ? t("you") : nameOf(talk.contact ?? chatOf(uin)));
   talk.author = author;
+  talk.refresh = inTurn(() => contactOf(uin, signal), (contact) => show(talk, contact));
   talk.log = new Log(uin, {
     author,
     onMore: (record, anchor) => menu(anchor, actions(talk, record)),
@@ -34,7 +36,7 @@ export function conversation({ uin, number }, signal, beside = null) {
   }, signal);
   talk.hint = h("div", { class: "talk-hint" });
   open(talk, number).catch((problem) => signal.aborted || complain(problem));
-  on("contact", (change) => change.uin === uin && refresh(talk).catch(complain), signal);
+  on("contact", (change) => change.uin === uin && talk.refresh().catch(complain), signal);
   on("chats", () => talk.contact && [headOf(talk), hints(talk)], signal);
   on("draft", (draft) => draft.chat === uin && refreshDraft(talk).catch(() => {}), signal);
   on("removed", (gone) => talk.composer?.forget(gone.number), signal);
@@ -53,7 +55,7 @@ export function conversation({ uin, number }, signal, beside = null) {
 const chatOf = (uin) => store.chats.get(uin) ?? { uin, name: "", unread: 0, waiting: 0 };
 
 async function open(talk, number) {
-  talk.first = refresh(talk);
+  talk.first = talk.refresh();
   await Promise.all([number ? openAt(talk, number) : talk.log.openUnread(), talk.first]);
   hints(talk);
 }
@@ -69,15 +71,10 @@ async function openAt(talk, number) {
   }
 }
 
-/** The contact as the core has it now; null when they are no contact (any more). */
-async function refresh(talk) {
-  try {
-    talk.contact = await get(`/v1/contacts/${talk.uin}`, talk.signal);
-  } catch (problem) {
-    if (problem.code !== "not_a_contact") throw problem;
-    talk.contact = null;
-  }
+/** The contact is so now. */
+function show(talk, contact) {
   if (talk.signal.aborted) return;
+  talk.contact = contact;
   headOf(talk);
   banners(talk);
   footOf(talk);
@@ -86,7 +83,7 @@ async function refresh(talk) {
 
 async function refreshDraft(talk) {
   await talk.first; // what it tells may be older
-  await talk.composer?.adopt(async () => (await get(`/v1/contacts/${talk.uin}`, talk.signal)).draft);
+  await talk.composer?.adopt(async () => (await contactOf(talk.uin, talk.signal)).draft);
 }
 
 function headOf(talk) {

@@ -1,5 +1,6 @@
 // The browsers and telephones that may use this core: a code for a new one, and the way out for each.
 
+import { inTurn } from "./answers.js";
 import { del, get, patch, post, raw, secret } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
@@ -12,10 +13,9 @@ import { ago, clock } from "./time.js";
 
 export function devicesCard(signal) {
   const list = h("div", { class: "stack" });
-  const draw = async () => {
-    const { devices } = await get("/v1/devices", signal);
+  const draw = inTurn(() => get("/v1/devices", signal), ({ devices }) => {
     fill(list, h("ul", { class: "plain-list" }, devices.map((device) => item(device, draw))));
-  };
+  });
   const safely = () => draw().catch(instead(list));
   on("device", safely, signal);
   safely();

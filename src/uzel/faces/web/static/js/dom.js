@@ -62,6 +62,17 @@ export function later(call, ms) {
   return wait;
 }
 
+/** Call it so much after the first of many wishes, once for all of them. */
+export function soon(call, ms) {
+  let timer = 0;
+  return () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      call();
+    }, ms);
+  };
+}
+
 let ids = 0;
 /** An id for a label and what it belongs to. */
 export const fresh = (name = "f") => `${name}-${++ids}`;

@@ -3,7 +3,8 @@
 // Older ones are fetched when one scrolls up, newer ones when one comes back down; at the other end as many leave. What
 // one looks at stays where it is. At the end new texts come in and the view follows; elsewhere they are counted.
 
-import { del, get, post } from "./api.js";
+import { Texts, become } from "./answers.js";
+import { del, post } from "./api.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
@@ -27,7 +28,7 @@ export class Log {
   #atEnd = true;
   #busy = false;
   #arrived = [];
-  #asking = new Set();
+  #core;
   #fresh = 0;
   #stuck = true;
   #readTo = 0;
@@ -38,6 +39,7 @@ export class Log {
   constructor(uin, who, signal) {
     this.#uin = uin;
     this.#signal = signal;
+    this.#core = new Texts(uin, signal);
     this.#quotes = new Quotes(uin, signal);
     this.who = who;
     this.loaded = false;
@@ -90,9 +92,8 @@ export class Log {
 
   /** Show the end. */
   async openLatest() {
-    const texts = await this.#latest();
+    this.#end(await this.#core.page("", PAGE));
     this.#fresh = 0;
-    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
     this.#stuck = true;
     this.#toEnd();
     this.#settle();
@@ -100,10 +101,10 @@ export class Log {
 
   /** Show where what was not read begins, with a line above it; else the end. */
   async openUnread() {
-    const texts = await this.#latest();
-    const first = texts.find((each) => each.unread);
+    const last = await this.#core.page("", PAGE);
+    const first = [...last.texts, ...last.came].find((each) => each.unread);
     this.#about.firstUnread = first?.number ?? null;
-    this.#replace(texts, { atStart: texts.length < PAGE, atEnd: true });
+    this.#end(last);
     this.#toEnd();
     if (first) this.#rows.get(first.number).querySelector(".unread-line").scrollIntoView({ block: "center" });
     this.#scrolled();
@@ -112,10 +113,9 @@ export class Log {
   /** Show a place in it, and the text there. */
   async openAround(number) {
     if (!this.#rows.has(number)) {
-      const { texts } = await get(`/v1/texts/${number}/around?limit=${PAGE}`, this.#signal);
-      const [older, newer] = await Promise.all([
-        this.#fetch(`before=${texts[0].number}&limit=1`), this.#fetch(`after=${texts.at(-1).number}&limit=1`)]);
-      this.#replace(texts, { atStart: older.length === 0, atEnd: newer.length === 0 });
+      const { texts, came, older, newer } = await this.#core.around(number, PAGE);
+      const atEnd = newer.length === 0;
+      this.#replace(atEnd ? [...texts, ...came] : texts, { atStart: older.length === 0, atEnd });
     }
     this.#stuck = false;
     const found = this.#rows.get(number);
@@ -137,22 +137,8 @@ export class Log {
     await del(`/v1/texts/${record.number}`);
   }
 
-  /** The last texts, also those that come while they are asked for: the answer may not have them yet. */
-  async #latest() {
-    const came = [];
-    this.#asking.add(came);
-    try {
-      const texts = await this.#fetch(`limit=${PAGE}`);
-      const last = texts.at(-1)?.number ?? 0;
-      return [...texts, ...came.filter((each) => each.number > last)];
-    } finally {
-      this.#asking.delete(came);
-    }
-  }
-
-  async #fetch(query) {
-    const { texts } = await get(`/v1/chats/${this.#uin}/texts?${query}`, this.#signal);
-    return texts;
+  #end({ texts, came, more }) {
+    this.#replace([...texts, ...came], { atStart: !more, atEnd: true });
   }
 
   #replace(texts, where) {
@@ -176,9 +162,9 @@ export class Log {
     if (this.#atStart || this.#busy || this.empty) return;
     await this.#while(async () => {
       const at = this.#texts[0];
-      const texts = await this.#fetch(`before=${at.number}&limit=${PAGE}`);
+      const { texts, more } = await this.#core.page(`before=${at.number}&`, PAGE);
       if (this.#texts[0] !== at) return; // the chat was deleted meanwhile, or another place of it is shown
-      this.#atStart = texts.length < PAGE;
+      this.#atStart = !more;
       this.#keep(() => {
         this.#quotes.learn(texts);
         this.inner.prepend(...texts.map((each, index) => this.#row(each, texts[index - 1])));
@@ -194,10 +180,10 @@ export class Log {
     if (this.#atEnd || this.#busy || this.empty) return;
     await this.#while(async () => {
       const at = this.#texts.at(-1);
-      const texts = await this.#fetch(`after=${at.number}&limit=${PAGE}`);
+      const { texts, came, more } = await this.#core.page(`after=${at.number}&`, PAGE);
       if (this.#texts.at(-1) !== at) return;
-      this.#atEnd = texts.length < PAGE;
-      this.#keep(() => this.#append(texts));
+      this.#atEnd = !more;
+      this.#keep(() => this.#append(more ? texts : [...texts, ...came]));
     });
   }
 
@@ -248,7 +234,7 @@ export class Log {
   }
 
   #arrives(record) {
-    for (const came of this.#asking) came.push(record);
+    this.#core.came(record);
     this.#arrived.push(record);
     if (this.#arrived.length === 1) requestAnimationFrame(() => this.#take());
   }
@@ -280,9 +266,10 @@ export class Log {
   }
 
   #changes(state) {
+    this.#core.changed(state);
     const record = this.#texts.find((each) => each.number === state.number) ?? this.#arrived.find((each) => each.number === state.number);
     if (!record) return;
-    Object.assign(record, { state: state.state, reason: state.reason, changed_at: state.changed_at });
+    become(record, state);
     this.#redraw(state.number);
     this.#settle();
   }
@@ -305,6 +292,7 @@ export class Log {
   }
 
   #removes(number) {
+    this.#core.gone(number);
     this.#arrived = this.#arrived.filter((each) => each.number !== number);
     const ids = this.#quotes.forget(number);
     for (const each of this.#texts) if (ids.includes(each.reply)) this.#redraw(each.number);

@@ -4,12 +4,15 @@
 // `gate` (whether they let one in), `deleted` (a chat's texts), `device`, `requests`, `presence`, `link` (page to core), `profile`, `preferences`
 // (which of them were changed elsewhere), and `anew` (everything was fetched again, since something was missed).
 
+import { inTurn } from "./answers.js";
 import { get, patch, put } from "./api.js";
-import { later } from "./dom.js";
+import { soon } from "./dom.js";
 import { Stream } from "./stream.js";
 
 const MOST_CHATS = 1000;
+const SOON = 60;
 const told = new EventTarget();
+const asking = new Set();
 
 export const store = {
   me: null,
@@ -50,28 +53,46 @@ async function fetchAll() {
   return status.last_event;
 }
 
-async function fetchChats() {
-  const { chats } = await get(`/v1/chats?limit=${MOST_CHATS}`);
+const fetchChats = inTurn(askChats, ({ chats, changes }) => {
   store.chats = new Map(chats.map((chat) => [chat.uin, chat]));
+  for (const each of changes) each();
   tell("chats");
+});
+
+/** The list, and what was told of it while it was asked for: the answer may be older. */
+async function askChats() {
+  const changes = [];
+  asking.add(changes);
+  try {
+    return { changes, ...await get(`/v1/chats?limit=${MOST_CHATS}`) };
+  } finally {
+    asking.delete(changes);
+  }
 }
 
-async function fetchRequests() {
-  store.requests = (await get("/v1/requests")).requests;
+/** Change a line of the list, and do so again in an answer that may be older. */
+function change(uin, what) {
+  const now = () => store.chats.has(uin) && what(store.chats.get(uin));
+  for (const changes of asking) changes.push(now);
+  now();
+}
+
+const fetchRequests = inTurn(() => get("/v1/requests"), ({ requests }) => {
+  store.requests = requests;
   tell("requests");
-}
+});
 
-async function fetchMine() {
-  [store.profile, store.me] = await Promise.all([get("/v1/profile"), get("/v1/me")]);
+const fetchMine = inTurn(() => Promise.all([get("/v1/profile"), get("/v1/me")]), ([profile, me]) => {
+  Object.assign(store, { profile, me });
   tell("profile");
-}
+});
 
-async function fetchStatus() {
-  store.status = await get("/v1/status");
+const fetchStatus = inTurn(() => get("/v1/status"), (status) => {
+  store.status = status;
   tell("presence");
-}
+});
 
-const quietly = (call) => later(() => call().catch(() => {}), 60);
+const quietly = (call) => soon(() => call().catch(() => {}), SOON);
 export const refreshChats = quietly(fetchChats);
 const refreshRequests = quietly(fetchRequests);
 const refreshStatus = quietly(fetchStatus);
@@ -101,19 +122,18 @@ function converse(chat, connected) {
 
 const TAKE = {
   text(text) {
-    const chat = store.chats.get(text.chat);
-    if (!chat) refreshChats();
-    else {
+    if (!store.chats.has(text.chat)) refreshChats();
+    change(text.chat, (chat) => {
+      if (chat.last && chat.last.number >= text.number) return; // it is counted already
       if (text.unread) chat.unread += 1;
       if (text.outgoing) chat.waiting += 1;
-      if (!chat.last || chat.last.number < text.number) chat.last = text;
-      tell("chats");
-    }
+      chat.last = text;
+    });
+    tell("chats");
     tell("text", text);
   },
   state(state) {
-    const chat = store.chats.get(state.chat);
-    if (chat?.last?.number === state.number) Object.assign(chat.last, { state: state.state, reason: state.reason });
+    change(state.chat, ({ last }) => last?.number === state.number && Object.assign(last, { state: state.state, reason: state.reason }));
     refreshChats();
     tell("state", state);
   },
@@ -122,9 +142,9 @@ const TAKE = {
     tell("removed", gone);
   },
   read(mark) {
-    const chat = store.chats.get(mark.chat);
-    if (chat && chat.last && chat.last.number <= mark.up_to) chat.unread = 0;
-    else refreshChats();
+    const all = ({ last }) => last && last.number <= mark.up_to;
+    change(mark.chat, (chat) => all(chat) && (chat.unread = 0));
+    if (!all(store.chats.get(mark.chat) ?? {})) refreshChats();
     tell("chats");
     tell("read", mark);
   },
@@ -152,8 +172,7 @@ const TAKE = {
     refreshStatus();
   },
   conversation(talk) {
-    const chat = store.chats.get(talk.uin);
-    if (chat) converse(chat, talk.connected);
+    change(talk.uin, (chat) => converse(chat, talk.connected));
     const news = store.gates.get(talk.uin) !== talk.gate;
     store.gates.set(talk.uin, talk.gate);
     if (news) tell("gate", { uin: talk.uin });

@@ -1,0 +1,123 @@
+"""What the page is told while an answer of the core is on its way: the answer is older, and takes nothing back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from faces.web_page.test_journey_people import sees
+from faces.web_page.town import Person, Town, Window
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def hers(neighbours: tuple[Person, Person, int], old_town: Town) -> Window:
+    window = old_town.window(neighbours[0])
+    window.shows(".chat-item")
+    return window
+
+
+@contextmanager
+def overtaken(page: Page, address: str, meanwhile: Callable[[], None], name: str = "") -> Iterator[None]:
+    """What is done in it asks this address; the answer is held until `meanwhile` is over, and there at the end.
+
+    A `name` makes a list of chats known: the last is called so in it.
+    """
+
+    def held(route: Route) -> None:
+        answer = route.fetch()
+        meanwhile()
+        told = answer.json()
+        if name:
+            told["chats"][-1]["name"] = name
+        route.fulfill(response=answer, json=told)
+
+    page.route(address, held, times=1)
+    with page.expect_response(address):
+        yield
+
+
+def line(window: Window, uin: int, words: str) -> None:
+    """So far the page has come with what it is told."""
+    expect(window.page.locator(f".chat-item[href='#/chat/{uin}'] .chat-preview")).to_contain_text(words)
+
+
+def test_a_text_that_comes_while_its_chat_is_opened_is_in_it(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+
+    def meanwhile() -> None:
+        bob.says(alice, "While you opened it")
+        line(hers, bob.uin, "While you opened it")
+
+    with overtaken(hers.page, f"**/v1/chats/{bob.uin}/texts?limit=40", meanwhile):
+        hers.go(f"/chat/{bob.uin}")
+    hers.shows(".row-of-log:has-text('At eight it is.')")
+    sees(hers, "While you opened it")
+    hers.close()
+
+
+def test_what_becomes_of_a_text_while_its_chat_is_opened_is_shown(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, _, nobody = neighbours
+    first, second, last = (
+        alice.ask("POST", "/texts", {"to": nobody, "text": text})["number"] for text in ("One", "Two", "Three")
+    )
+
+    def meanwhile() -> None:
+        alice.ask("DELETE", f"/texts/{second}")
+        for number in (first, last):
+            alice.ask("POST", f"/texts/{number}/cancel")
+        alice.ask("PUT", f"/chats/{nobody}/draft", {"draft": "a sign"})  # later than the rest
+        line(hers, nobody, "a sign")
+
+    with overtaken(hers.page, f"**/v1/chats/{nobody}/texts?limit=40", meanwhile):
+        hers.go(f"/chat/{nobody}")
+    shown = hers.page.locator(".row-of-log .msg.mine.cancelled .text")
+    expect(shown.nth(-2)).to_have_text("One")
+    expect(shown.last).to_have_text("Three")
+    assert hers.page.locator(".row-of-log", has_text="Two").count() == 0
+    hers.close()
+
+
+def test_a_place_far_back_that_reaches_to_the_end_has_what_comes_meanwhile(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    for number in range(45):
+        alice.ask("POST", "/texts", {"to": bob.uin, "text": f"Line {number}"})
+    bob.says(alice, "So many")
+    found = alice.ask("GET", f"/chats/{bob.uin}/texts?limit=15")["texts"][0]
+    hers.go("/search?q=nothing")  # no conversation is open
+
+    def meanwhile() -> None:
+        bob.says(alice, "Behind it")
+        line(hers, bob.uin, "Behind it")
+
+    with overtaken(hers.page, f"**/v1/chats/{bob.uin}/texts?after=*&limit=1", meanwhile):
+        hers.go(f"/chat/{bob.uin}/at/{found['number']}")
+    expect(hers.page.locator(".row-of-log.found")).to_contain_text(found["text"])
+    expect(hers.page.locator(".row-of-log:last-child .text")).to_have_text("Behind it")
+    hers.close()
+
+
+def test_an_older_list_of_chats_takes_nothing_back(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    alice, bob, nobody = neighbours
+    unread = hers.page.locator(f".chat-item[href='#/chat/{bob.uin}'] .badge")
+
+    def meanwhile() -> None:
+        bob.says(alice, "Newer than the list")
+        line(hers, bob.uin, "Newer than the list")
+
+    with overtaken(hers.page, "**/v1/chats?limit=*", meanwhile, name="An older answer"):
+        alice.ask("PUT", f"/chats/{nobody}/draft", {"draft": "the list is asked for"})
+    expect(hers.page.locator(".chat-item", has_text="An older answer")).to_be_visible()
+    line(hers, bob.uin, "Newer than the list")
+    expect(unread).to_contain_text("1")
+    hers.close()
