@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from node_process import NodeProcess
+from node_process import LOAD, NodeProcess, pin
 from uzel.app.bench_load import RawLogin, bulk, close_ends, context_of, open_pair, round_trips
 from uzel.client import Client
 from uzel.identity import Identity, MemoryPins, Pin
@@ -92,6 +92,12 @@ async def texts(node: NodeProcess, people: list[Identity], pairs: int, seconds: 
         "texts a second": len(taken) / took,
         "node CPU us a text and report": used * 1e6 / len(taken),
     }
+
+
+async def texts_on_one(node: NodeProcess, people: list[Identity], seconds: float) -> Figures:
+    """The same for one pair without the wake-ups between processors, which are most of what one text waits for."""
+    pin(LOAD, node.pid)
+    return await texts(node, people, 1, seconds)
 
 
 async def _take(*_: object) -> None:

@@ -32,6 +32,10 @@ LINKED_TIMES = {"location_short": 0.001}
 LINKED_BY = 20.0
 
 
+LOAD = 1
+"""The processor of the load."""
+
+
 def pin(processor: int, pid: int = 0) -> None:
     """Keep a process on one processor, where that can be said and there are two."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:

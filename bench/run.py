@@ -22,8 +22,8 @@ from pathlib import Path
 
 from across import calls_across, texts_and_streams
 from cores import everything, search
-from load import Figures, idle_clients, logins, relay_direct, relay_through_node, texts
-from node_process import NodeProcess, pin
+from load import Figures, idle_clients, logins, relay_direct, relay_through_node, texts, texts_on_one
+from node_process import LOAD, NodeProcess, pin
 from other_relays import haproxy, through_port
 from page import in_browser
 from uzel.app.bench_load import make_people
@@ -56,6 +56,7 @@ def measure(turns: int, sizes: dict[str, int], seconds: float) -> Table:
         ("logins, known keys", lambda node: logins(node, people[: sizes["logins"]])),
         ("idle clients", lambda node: idle_clients(node, people[: sizes["idle"]])),
         ("texts, 1 pair", lambda node: asyncio.run(texts(node, people, 1, seconds))),
+        ("texts, 1 pair, all on one processor", lambda node: asyncio.run(texts_on_one(node, people, seconds))),
         (f"texts, {sizes['pairs']} pairs", lambda node: asyncio.run(texts(node, people, sizes["pairs"], seconds))),
         ("relay", lambda node: relay_through_node(node, people, seconds, sizes["round_trip_pairs"])),
     ]
@@ -109,7 +110,7 @@ def main() -> None:
         sizes = {"logins": 10, "idle": 20, "pairs": 2, "round_trip_pairs": 4, "nodes": 2, "callees": 2, "texts": 2000}
         sizes |= {"seen": 3, "long_chat": 200}
         turns, seconds = 1, 0.2
-    pin(1)
+    pin(LOAD)
     table = measure(turns, sizes, seconds)
     table.show()
     result = {
