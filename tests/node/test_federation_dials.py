@@ -285,7 +285,7 @@ def test_pings_that_are_never_answered_do_not_pile_up() -> None:
     kept = node.board._links.get(link.connection)
     assert kept is not None
     for _ in range(200):
-        node.board._links._ping(kept, world.now)
+        node.board._links._pings.ping(kept, world.now)
     world.run()
     assert len(kept.pings) == Link.MAX_PINGS
 

@@ -80,7 +80,7 @@ class NoFence(Switchboard):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        plant(self._links, "_raise_fence", lambda sound, link, pair, now: None)
+        plant(self._links._pings, "raise_fence", lambda sound, link, pair, now: None)
 
 
 class LeakedCall(Switchboard):

@@ -3,8 +3,8 @@
 Rules: a link is told by the other node's fingerprint, and there may be one in each direction; a connection becomes a
 link at its first message, which is the dialler's; a new call takes the newest. Configured nodes and up to 64 others are
 kept and dialled again with growing delays; others are dialled when somebody needs them and let go when idle. What a
-link says about its own state is dealt with here; calls and searches go up to the `LinkUser`. Counterpart: the other
-nodes' `Links`.
+link says about its own state is dealt with here and in `pings`; calls and searches go up to the `LinkUser`.
+Counterpart: the other nodes' `Links`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from uzel.node.dialler import Dialler
 from uzel.node.effects import Close, LinkOutput
 from uzel.node.limits import Counts, RateLimiter
 from uzel.node.link import Link
+from uzel.node.pings import Pings
 from uzel.node.registry import ConnectionId
 from uzel.session.link_queue import Pair
 from uzel.wire import (
@@ -65,6 +66,7 @@ class Links:
         self._settings = context.settings.links
         self._user = user
         self._port = 0
+        self._pings = Pings(context, self)
         self.dialler = Dialler(context, self)
         self.known = self.dialler.known
         self._links: dict[ConnectionId, Link] = {}
@@ -128,14 +130,14 @@ class Links:
         else:
             self._discard(link, pair)
             link.queue.put(NoConversation(*named))
-        self._raise_fence(link, pair, now)
+        self._pings.raise_fence(link, pair, now)
 
     def pair_ended(self, link: Link, pair: Pair, now: float) -> None:
         """A B8 came and ended something: what waits for the pair is discarded, the fence goes up."""
         if link.id not in self._links:
             return
         self._discard(link, pair)
-        self._raise_fence(link, pair, now)
+        self._pings.raise_fence(link, pair, now)
 
     def discard(self, link: Link, pair: Pair) -> None:
         """Drop what waits for this pair; no fence."""
@@ -152,7 +154,7 @@ class Links:
         """This call is carried by this link. Before the first one it is pinged: a fence must know who answers (D19)."""
         link.calls[call] = None
         if not (link.pinged or link.pings):
-            self._ping(link, now)
+            self._pings.ping(link, now)
         link.used_at = now
 
     def unbind(self, link: Link, call: int, now: float) -> None:
@@ -161,6 +163,10 @@ class Links:
         link.used_at = now
         if link.closing_after_calls and not link.calls and link.id in self._links:
             self._offer(link)  # it closes when all is sent
+
+    def fence_down(self, link: Link, pair: Pair, now: float) -> None:
+        """What was held back for this pair may go."""
+        self._user.fence_down(link, pair, now)
 
     def close(self, link: Link, reason: Reason | None, now: float) -> None:
         """Close it; those who use it learn of it now."""
@@ -207,7 +213,7 @@ class Links:
                 self._offer(link)
                 self.check_queue(link, now)
             case Pong(token=token):
-                self._on_pong(link, token, now)
+                self._pings.answered(link, token, now)
             case NodeListRequest():
                 self._tell_nodes(link, within_rate, now)
             case NodeAnnouncement(port=port):
@@ -241,7 +247,7 @@ class Links:
             return None
         message, pair = taken
         if type(message) is Ping:
-            self._ping_leaves(link, message.token, now)
+            self._pings.left(link, message.token, now)
         if pair is not None:
             if not link.queue.has_flow(pair):
                 self._context.timers.clear(("links", "drain", link.id, pair))
@@ -282,7 +288,7 @@ class Links:
                 link.queue.put(NodeListRequest(self._context.tokens()))
                 self._offer(link)
             case "fence", [(int() as one, int() as other)]:
-                self._fence_due(link, (one, other), now)
+                self._pings.fence_due(link, (one, other), now)
             case "drain", [(int() as one, int() as other)]:
                 link.queue.discard_data((one, other))
                 self._offer(link)
@@ -301,7 +307,7 @@ class Links:
     def _probe(self, link: Link, now: float) -> None:
         """Ask for a sign of life: with 68, or with 90 whoever never answered one, for every node answers that (D11)."""
         if link.answers_pings or not link.pinged:
-            self._ping(link, now)
+            self._pings.ping(link, now)
         else:
             self.send(link, NodeListRequest(self._context.tokens()))
 
@@ -378,11 +384,9 @@ class Links:
         """Its first message came: from here on it is a link (D21)."""
         link.complete = True
         self._context.timers.clear(("links", "first", link.id))
-        is_mesh = (
-            len(self._by_node) <= self._settings.kept
-        )  # else most links are for a search or a hint, and need no ping
-        if link.kept or (is_mesh and not link.dialled):
-            self._ping(link, now)
+        is_mesh = len(self._by_node) <= self._settings.kept
+        if link.kept or (is_mesh and not link.dialled):  # most others are for a search or a hint, and need no ping
+            self._pings.ping(link, now)
         older = self.links_of(link.node)
         self._by_node.setdefault(link.node, []).append(link)
         self._look_after(link, now)
@@ -408,8 +412,6 @@ class Links:
         self._per_network.remove(link.network)
         for what in ("first", "quiet", "replaced", "idle", "relist"):
             self._context.timers.clear(("links", what, link.id))
-        for pair in link.fences:
-            self._context.timers.clear(("links", "fence", link.id, pair))
         for pair in link.queue.pairs():
             self._context.timers.clear(("links", "drain", link.id, pair))
         known = self.known.get(link.address) if link.dialled and link.address is not None else None
@@ -422,9 +424,12 @@ class Links:
                 del self._by_node[link.node]
             self._context.note("link_down", node=link.node)
             self._user.link_down(link, now)
-        for pair in list(link.fences):
-            link.lower_fence(pair)
+        self._pings.forget(link)
         self.dialler.lost(link, now)
+
+    def _discard(self, link: Link, pair: Pair) -> None:
+        link.queue.discard(pair)
+        self._context.timers.clear(("links", "drain", link.id, pair))
 
     def links_of(self, node: Fingerprint) -> list[Link]:
         """All links to this node, the newest last."""
@@ -464,61 +469,3 @@ class Links:
         else:
             self.known.learn(Address(link.host, port), link.node, link.range, first=True)
         self.dialler.meet_soon(now)
-
-    def _ping(self, link: Link, now: float) -> None:
-        token = self._free_token(link)
-        link.note_ping(token, now)
-        self.send(link, Ping(token))
-
-    def _free_token(self, link: Link) -> bytes:
-        token = self._context.tokens()
-        while not link.is_free(token):
-            token = ((int.from_bytes(token, "little") + 1) % 65536).to_bytes(2, "little")
-        return token
-
-    def _on_pong(self, link: Link, token: bytes, now: float) -> None:
-        if token in link.fence_of:
-            link.answers_pings = True
-            self._lower_fence(link, link.fence_of[token], now)
-        elif token in link.pings:
-            link.answers_pings = True
-            link.round_trip = now - link.pings.pop(token)
-
-    # -- Fences -----------------------------------------------------------------------------------------------
-
-    def _discard(self, link: Link, pair: Pair) -> None:
-        link.queue.discard(pair)
-        self._context.timers.clear(("links", "drain", link.id, pair))
-
-    def _raise_fence(self, link: Link, pair: Pair, now: float) -> None:
-        if len(link.fences) >= self._settings.fences and pair not in link.fences:
-            self.close(link, Reason.FENCES_FULL, now)
-            return
-        token = self._free_token(link)
-        link.raise_fence(pair, token)
-        self._context.timers.clear(("links", "fence", link.id, pair))
-        self.send(link, Ping(token), pair)
-
-    def _ping_leaves(self, link: Link, token: bytes, now: float) -> None:
-        link.pinged = True
-        pair = link.fence_of.get(token)
-        if pair is not None:
-            link.fence_left[pair] = now
-            patience = self._settings.silence if link.answers_pings else self._settings.fence
-            self._context.timers.set(("links", "fence", link.id, pair), now + patience)
-        elif token in link.pings:
-            link.pings[token] = now
-
-    def _fence_due(self, link: Link, pair: Pair, now: float) -> None:
-        latest = link.fence_left.get(pair, now) + self._settings.silence
-        if not link.answers_pings:
-            self._lower_fence(link, pair, now)
-        elif now < latest:  # it has answered one meanwhile: so it will answer this one
-            self._context.timers.set(("links", "fence", link.id, pair), latest)
-        else:
-            self.close(link, Reason.FENCE_UNANSWERED, now)
-
-    def _lower_fence(self, link: Link, pair: Pair, now: float) -> None:
-        link.lower_fence(pair)
-        self._context.timers.clear(("links", "fence", link.id, pair))
-        self._user.fence_down(link, pair, now)
