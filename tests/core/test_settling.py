@@ -90,3 +90,34 @@ def test_who_waits_when_the_core_ends_is_told_what_is_known(tmp_path: Path) -> N
             await bob.start()
 
     run(story)
+
+
+def test_who_waits_without_a_time_is_told_when_the_core_ends_while_something_is_still_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
+            await bob.stop()
+            text = await alice.says(bob, "one")
+            waiting = asyncio.ensure_future(alice.messenger.wait_settled(text.number))
+            assert await alice.messenger.wait_settled(text.number, 0.0) is not None  # the other one waits by now
+            ledger: Any = alice.messenger.ledger
+            ends, close = asyncio.Event(), ledger.close
+
+            async def closing() -> None:
+                ends.set()
+                await close()
+
+            async def last_words() -> None:
+                await ends.wait()
+                for _ in range(3):  # in which whoever was woken looks, and finds nothing new
+                    await ledger.writer.run(lambda _: None)
+
+            ledger.close = closing
+            ledger.spawn(last_words())
+            await alice.stop()
+            record = await waiting
+            assert record is not None
+            assert record.state is TextState.QUEUED
+            await alice.start()
+            await bob.start()
+
+    run(story)

@@ -176,8 +176,8 @@ class Messenger:
             for task in (self._answering, self._tidying):
                 task.cancel()
             await asyncio.gather(self._answering, self._tidying, return_exceptions=True)
-            self._settling.close()
             await self.ledger.close()
+            self._settling.close()  # not before: who looks once more must not find that it may wait again
             self._file.close()
             self.ledger.tell()
 

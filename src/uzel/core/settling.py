@@ -59,7 +59,7 @@ class Settling:
             self._forget(number, waiter)
 
     def close(self) -> None:
-        """The core ends: everybody looks once more."""
+        """The writer has ended, nothing becomes of any text any more: everybody gets what they saw last."""
         self._wake_all()
 
     def _forget(self, number: int, waiter: _Waiter) -> None:
