@@ -163,3 +163,48 @@ def test_a_recovery_code_that_is_shown_once_is_shown_though_nothing_else_is_told
     button.click()
     expect(hers.page.locator("dialog .copyable-text")).to_be_visible()
     hers.close()
+
+
+def test_whoever_was_let_in_slowly_does_not_come_between_somebody_and_what_they_type_elsewhere(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    page, known = hers.page, {each["uin"] for each in alice.ask("GET", "/contacts")["contacts"]}
+    hers.go("/add")
+    page.get_by_label("Contact link or number").fill("7654321")
+
+    def meanwhile() -> None:
+        hers.go(f"/chat/{bob.uin}")
+        page.locator(".composer-input").press_sequentially("For Bob")
+
+    with overtaken(page, "**/v1/contacts", meanwhile):
+        page.get_by_role("button", name="Add", exact=True).click()
+    hers.shows(".chat-item[href='#/chat/7654321']")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.url.endswith(f"#/chat/{bob.uin}")
+    expect(page.locator(".composer-input")).to_have_value("For Bob")
+    assert known < {each["uin"] for each in alice.ask("GET", "/contacts")["contacts"]}
+    hers.close()
+
+
+def test_a_step_that_is_left_while_it_is_saved_does_not_come_back(town: Town) -> None:
+    window = town.window(town.person("Nora"))
+    page = window.page
+
+    def meanwhile() -> None:
+        page.get_by_role("button", name="Skip").click()
+        page.locator("input[type=password]").first.fill("several words")
+
+    page.get_by_label("Your name").fill("Nora")
+    with overtaken(page, "**/v1/me", meanwhile):
+        page.get_by_role("button", name="Go on").click()
+    page.evaluate(
+        """async () => {
+            const { store } = await import('/static/js/store.js');
+            const drawn = () => new Promise(requestAnimationFrame);
+            while (store.profile.name !== 'Nora') await drawn();
+            await drawn();
+        }"""
+    )
+    expect(page.locator("input[type=password]").first).to_have_value("several words")
+    window.close()
