@@ -121,3 +121,90 @@ def test_an_older_list_of_chats_takes_nothing_back(neighbours: tuple[Person, Per
     line(hers, bob.uin, "Newer than the list")
     expect(unread).to_contain_text("1")
     hers.close()
+
+
+def test_a_search_that_is_left_while_one_types_does_not_come_back_into_the_address(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    _, bob, _ = neighbours
+    page = hers.page
+    hers.go("/search")
+    hers.shows(".page .search-input")
+    page.clock.install()
+    page.locator(".page .search-input").press_sequentially("tea")
+    hers.go(f"/chat/{bob.uin}")
+    hers.shows(".row-of-log")
+    page.clock.run_for(1000)
+    assert page.url.endswith(f"#/chat/{bob.uin}")
+    hers.close()
+
+
+def test_an_invite_that_is_shown_once_is_shown_though_the_list_of_them_does_not_come(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    hers.expected.append("ERR_FAILED")
+    hers.go("/invites")
+    hers.shows(".page form")
+    hers.shows(".page .empty, .page .plain-list")
+    hers.page.route("**/v1/invites", lambda route: route.abort() if route.request.method == "GET" else route.continue_())
+    hers.page.locator(".page form button[type=submit]").click()
+    expect(hers.page.locator("dialog .copyable-text")).to_contain_text("uzel:")
+    hers.close()
+
+
+def test_a_recovery_code_that_is_shown_once_is_shown_though_nothing_else_is_told_after_the_back_up(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    hers.expected.append("ERR_FAILED")
+    hers.go("/settings")
+    button = hers.page.get_by_role("button", name="Download a back-up")
+    expect(button).to_be_visible()
+    hers.page.route("**/v1/profile", lambda route: route.abort())
+    button.click()
+    expect(hers.page.locator("dialog .copyable-text")).to_be_visible()
+    hers.close()
+
+
+def test_whoever_was_let_in_slowly_does_not_come_between_somebody_and_what_they_type_elsewhere(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    page, known = hers.page, {each["uin"] for each in alice.ask("GET", "/contacts")["contacts"]}
+    hers.go("/add")
+    page.get_by_label("Contact link or number").fill("7654321")
+
+    def meanwhile() -> None:
+        hers.go(f"/chat/{bob.uin}")
+        page.locator(".composer-input").press_sequentially("For Bob")
+
+    with overtaken(page, "**/v1/contacts", meanwhile):
+        page.get_by_role("button", name="Add", exact=True).click()
+    hers.shows(".chat-item[href='#/chat/7654321']")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.url.endswith(f"#/chat/{bob.uin}")
+    expect(page.locator(".composer-input")).to_have_value("For Bob")
+    assert known < {each["uin"] for each in alice.ask("GET", "/contacts")["contacts"]}
+    hers.close()
+
+
+def test_a_step_that_is_left_while_it_is_saved_does_not_come_back(town: Town) -> None:
+    window = town.window(town.person("Nora"))
+    page = window.page
+
+    def meanwhile() -> None:
+        page.get_by_role("button", name="Skip").click()
+        page.locator("input[type=password]").first.fill("several words")
+
+    page.get_by_label("Your name").fill("Nora")
+    with overtaken(page, "**/v1/me", meanwhile):
+        page.get_by_role("button", name="Go on").click()
+    page.evaluate(
+        """async () => {
+            const { store } = await import('/static/js/store.js');
+            const drawn = () => new Promise(requestAnimationFrame);
+            while (store.profile.name !== 'Nora') await drawn();
+            await drawn();
+        }"""
+    )
+    expect(page.locator("input[type=password]").first).to_have_value("several words")
+    window.close()

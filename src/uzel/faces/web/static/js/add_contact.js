@@ -33,7 +33,7 @@ export function addContact({ query }, signal) {
   };
   const add = wrong.trying(async () => {
     const contact = await post("/v1/contacts", { link: link.value.trim(), name: name.value.trim() });
-    go(`/chat/${contact.uin}`);
+    if (!signal.aborted) go(`/chat/${contact.uin}`); // who went elsewhere meanwhile types there
   });
   link.addEventListener("input", later(look, 250));
   link.addEventListener("keydown", (event) => {

@@ -52,7 +52,7 @@ function show(view, contact) {
   if (typing && view.key === key(contact)) return;
   Object.assign(view, { contact, key: key(contact) });
   fill(view.body, contact.stopped && keyChanged(contact), who(contact), section(t("verify.card"), trustCard(contact, () => {})),
-    given(contact, view.signal), settings(contact), danger(contact));
+    given(contact, view.signal), settings(contact), danger(contact, view.signal));
 }
 
 /** The core is out of reach: nobody is known to be there. What is typed stays. */
@@ -95,7 +95,7 @@ async function exportChat(contact) {
   download(await answer.blob(), `uzel-${contact.uin}.jsonl`);
 }
 
-function danger(contact) {
+function danger(contact, signal) {
   const name = nameOf(contact);
   const block = async () => {
     if (contact.blocked) await del(`/v1/blocks/${contact.uin}`);
@@ -104,7 +104,7 @@ function danger(contact) {
   const remove = async () => {
     if (!await confirm(t("contact.remove"), t("contact.remove.sure", { name }), t("contact.remove"))) return;
     await del(`/v1/contacts/${contact.uin}`);
-    go("/");
+    if (!signal.aborted) go("/");
   };
   return section(t("contact.end"), h("div", { class: "row" },
     button(contact.blocked ? t("contact.unblock") : t("contact.block"), block, { sign: "block", kind: contact.blocked ? "" : "danger quiet" }),

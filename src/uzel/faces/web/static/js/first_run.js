@@ -19,14 +19,16 @@ export function firstRun(done) {
   const steps = [nameStep, ...(store.device.kind === "paired" ? [] : AT_HOME), nodeStep, linkStep];
   const over = new AbortController();
   const frame = h("main", { class: "first-run" });
+  let at = 0;
   const show = (index) => {
+    at = index;
     if (index === steps.length) {
       over.abort();
       done();
       return;
     }
-    const next = () => show(index + 1);
-    const dots = steps.map((_, at) => h("li", { class: at < index ? "past" : at === index ? "now" : "" }));
+    const next = () => at === index && show(index + 1); // a slow answer does not lead back who went on without it
+    const dots = steps.map((_, step) => h("li", { class: step < index ? "past" : step === index ? "now" : "" }));
     const content = steps[index](next, over.signal, () => show(index - 1));
     fill(frame, h("div", { class: "first-card" }, knot(56),
       h("ol", { class: "progress", "aria-hidden": "true" }, dots), h("p", { class: "sr" }, t("first.step", { n: index + 1, of: steps.length })), content,

@@ -1,5 +1,6 @@
 // Invites: links that let in whoever has them, for so long and so many people. The link is told once.
 
+import { inTurn } from "./answers.js";
 import { del, get, post } from "./api.js";
 import { confirm, open } from "./dialogs.js";
 import { fill, h } from "./dom.js";
@@ -19,10 +20,10 @@ const LASTING = [24 * HOUR, 7 * 24 * HOUR, 30 * 24 * HOUR];
 /** The view of /invites. */
 export function invites(_, signal) {
   const list = h("div", { class: "stack" });
-  const draw = async () => {
-    const found = (await get("/v1/invites", signal)).invites.reverse();
+  const draw = inTurn(() => get("/v1/invites", signal), (answer) => {
+    const found = answer.invites.reverse();
     fill(list, found.length ? h("ul", { class: "plain-list" }, found.map((invite) => item(invite, draw))) : empty("invite", t("invites.none"), t("invites.none.do")));
-  };
+  });
   draw().catch(complain);
   return { title: t("invites"), node: page(pageHead(t("invites")), section(t("invites.new"), h("p", { class: "lead" }, t("invites.words")), maker(draw)), section(t("invites.made"), list)) };
 }
@@ -41,8 +42,10 @@ function maker(done) {
     const number = (value) => (value === "" ? null : Number(value));
     const made = await post("/v1/invites", { label: label.value.trim(), uses: number(chosen.uses), lasts_ms: number(chosen.lasts), name: store.profile.name });
     label.value = "";
-    await done();
-    open(t("invites.link"), [h("p", {}, t("invites.once")), qrOfText(made.link, t("invites.qr")), copyable(made.link, t("invites.link")), onlyHere(made.link)]);
+    const over = new AbortController();
+    const dialog = open(t("invites.link"), [h("p", {}, t("invites.once")), qrOfText(made.link, t("invites.qr"), over.signal), copyable(made.link, t("invites.link")), onlyHere(made.link)]);
+    dialog.closed.then(() => over.abort());
+    await done(); // after it: the link is told this once, whatever becomes of the list
   }), field(t("invites.label"), label, t("invites.label.hint")), h("div", { class: "fields" }, field(t("invites.for"), uses), field(t("invites.lasts"), lasts)), wrong, h("div", { class: "row" }, submit(t("invites.make"))));
 }
 

@@ -21,7 +21,7 @@ export function mePage(_, signal) {
     node: page(pageHead(t("nav.me")),
       section(null, h("p", { class: "lead" }, t("me.words")), linkAndCode(signal),
         h("dl", { class: "facts" }, h("div", {}, h("dt", {}, t("me.number")), h("dd", {}, code(store.me.uin))), h("div", {}, h("dt", {}, t("me.key")), h("dd", {}, code(store.me.fingerprint))))),
-      section(t("me.name"), nameForm(again)),
+      section(t("me.name"), nameForm(() => signal.aborted || again())),
       section(t("invites"), h("p", {}, t("me.invites")), h("a", { class: "button", href: "#/invites" }, icon("invite", 18), t("invites")))),
   };
 }

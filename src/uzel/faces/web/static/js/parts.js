@@ -42,7 +42,7 @@ export function mistake() {
     try {
       await call(...given);
     } catch (problem) {
-      element.say(sentence(problem));
+      if (problem.name !== "AbortError") element.say(sentence(problem));
     }
   };
   return element;

@@ -17,15 +17,15 @@ const PAUSE = 250;
 export const qrImage = (path, words, signal) => drawn(() => raw("GET", path, { signal }), words, signal);
 
 /** The code of this contact link. */
-export const qrOfText = (text, words) =>
-  drawn(() => raw("POST", "/v1/qr/draw", { body: JSON.stringify({ link: text }), type: "application/json" }), words);
+export const qrOfText = (text, words, signal) =>
+  drawn(() => raw("POST", "/v1/qr/draw", { body: JSON.stringify({ link: text }), type: "application/json", signal }), words, signal);
 
 function drawn(asking, words, signal) {
   const image = h("img", { class: "qr", alt: words, width: "220", height: "220" });
   const frame = h("div", { class: "qr-frame" }, image);
   asking().then((answer) => answer.blob()).then((blob) => {
     image.src = URL.createObjectURL(blob);
-    signal?.addEventListener("abort", () => URL.revokeObjectURL(image.src));
+    signal.addEventListener("abort", () => URL.revokeObjectURL(image.src));
   }).catch(instead(frame));
   return frame;
 }

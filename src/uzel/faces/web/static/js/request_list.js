@@ -17,7 +17,7 @@ export function requestList(_, signal) {
   const list = h("div", { class: "stack" });
   const draw = () => {
     if (list.querySelector("input:focus") && store.requests.length === list.childElementCount) return;
-    fill(list, store.requests.length ? store.requests.map(item)
+    fill(list, store.requests.length ? store.requests.map((request) => item(request, signal))
       : empty("user", t("requests.none"), t("requests.none.do"), h("a", { class: "button", href: "#/settings" }, t("requests.settings"))));
   };
   on("requests", draw, signal);
@@ -25,11 +25,11 @@ export function requestList(_, signal) {
   return { title: t("requests"), node: page(pageHead(t("requests")), h("p", { class: "lead" }, t("requests.words")), list) };
 }
 
-function item(request) {
+function item(request, signal) {
   const name = textInput({ maxlength: "64", dir: "auto" });
   const accept = async () => {
     const contact = await post(`/v1/requests/${request.uin}/accept`, { name: name.value.trim() });
-    go(`/chat/${contact.uin}`);
+    if (!signal.aborted) go(`/chat/${contact.uin}`); // who went elsewhere meanwhile types there
   };
   const refuse = async () => {
     await post(`/v1/requests/${request.uin}/refuse`);

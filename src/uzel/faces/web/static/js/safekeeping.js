@@ -41,8 +41,8 @@ export function backupForm(done = () => {}) {
     const recovery = answer.headers.get("X-Uzel-Recovery-Code");
     download(await answer.blob(), `uzel-${store.me.uin}.uzel`);
     passphrase.clear();
+    if (recovery) await codeDialog(recovery); // before anything else can go wrong: it is told this once
     await refreshProfile();
-    if (recovery) await codeDialog(recovery);
     note(t("backup.made"));
     return done();
   });

@@ -23,6 +23,7 @@ export function search({ query }, signal) {
   const more = button(t("search.more"), () => ask(false), { hidden: true });
   const input = h("input", { type: "search", class: "search-input", "aria-label": t("search"), placeholder: t("search.words"), value: query.get("q") ?? "", maxlength: "1000", autocomplete: "off" });
   const ask = async (anew) => {
+    if (signal.aborted) return; // what was typed last is asked for a little later: another place may be shown
     const words = input.value.trim();
     if (anew) Object.assign(state, { before: null, asked: words });
     history.replaceState(null, "", `#/search?${new URLSearchParams({ ...(words && { q: words }), ...(chat && { chat }) })}`);

@@ -36,8 +36,8 @@ export function settings({ query }, signal) {
       nodes,
       section(t("settings.privacy"), strangers(signal), retention(t("settings.retention"), store.preferences.retention_default_ms, (ms) => prefer({ retention_default_ms: ms }).then(saved).catch(complain))),
       section(t("me.name"), nameForm(() => {})),
-      section(t("backup"), h("p", {}, t("backup.words")), backedUp(), atHome(backupForm)),
-      section(t("passphrase"), h("p", {}, t("passphrase.words")), atHome(passphraseForm)),
+      section(t("backup"), h("p", {}, t("backup.words")), backedUp(), atHome(backupForm, signal)),
+      section(t("passphrase"), h("p", {}, t("passphrase.words")), atHome(passphraseForm, signal)),
       section(t("devices"), h("p", { class: "hint" }, t("devices.words")), devicesCard(signal)),
       section(t("settings.about"), h("p", {}, "Uzel ", code(store.status.version)), h("p", { class: "hint" }, t("settings.folder"), " ", code(store.profile.folder)),
         h("div", { class: "row" }, button(t("help"), help, { sign: "help" })))),
@@ -45,7 +45,7 @@ export function settings({ query }, signal) {
 }
 
 /** What only a browser on the core's own computer may do; on another device it is said where. */
-const atHome = (made) => (store.device.kind === "paired" ? h("p", { class: "hint" }, t("problem.only_at_home")) : made(again));
+const atHome = (made, signal) => (store.device.kind === "paired" ? h("p", { class: "hint" }, t("problem.only_at_home")) : made(() => signal.aborted || again()));
 
 function looks() {
   const now = store.preferences;
