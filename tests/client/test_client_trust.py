@@ -152,7 +152,12 @@ def test_a_key_that_was_replaced_while_the_older_conversation_ended_begins_none(
 
     async def story() -> None:
         pins = acquainted()
-        async with world() as w, w.online(ALICE, pins=pins) as (alice,), w.online(BOB) as (bob,), serving(bob) as served:
+        async with (
+            world() as w,
+            w.online(ALICE, pins=pins) as (alice,),
+            w.online(BOB) as (bob,),
+            serving(bob) as served,
+        ):
             older = await alice.call(bob.uin)
             await older.close()
             end = older.close

@@ -146,7 +146,9 @@ def test_an_invite_that_is_shown_once_is_shown_though_the_list_of_them_does_not_
     hers.go("/invites")
     hers.shows(".page form")
     hers.shows(".page .empty, .page .plain-list")
-    hers.page.route("**/v1/invites", lambda route: route.abort() if route.request.method == "GET" else route.continue_())
+    hers.page.route(
+        "**/v1/invites", lambda route: route.abort() if route.request.method == "GET" else route.continue_()
+    )
     hers.page.locator(".page form button[type=submit]").click()
     expect(hers.page.locator("dialog .copyable-text")).to_contain_text("uzel:")
     hers.close()
