@@ -147,6 +147,36 @@ def test_a_link_with_another_key_is_refused_even_while_we_talk() -> None:
     run(story)
 
 
+def test_a_key_that_was_replaced_while_the_older_conversation_ended_begins_none() -> None:
+    """What was trusted before may be whom the person does not mean any more: ending the older one takes seconds."""
+
+    async def story() -> None:
+        pins = acquainted()
+        async with (
+            world() as w,
+            w.online(ALICE, pins=pins) as (alice,),
+            w.online(BOB) as (bob,),
+            serving(bob) as served,
+        ):
+            older = await alice.call(bob.uin)
+            await older.close()
+            end = older.close
+
+            async def replaced_meanwhile(within: float | None = None) -> None:
+                await end(within)
+                pins.forget_peer(bob.uin)
+                pins.pin_peer(bob.uin, identity(MALLORY).fingerprint, verified=False)
+
+            setattr(older, "close", replaced_meanwhile)  # noqa: B010 - a method
+            alice._calls._conversations[bob.uin] = older
+            with pytest.raises(PeerKeyChangedError):
+                await alice.call(bob.uin)
+            assert alice._calls._conversations.pop(bob.uin) is older
+            assert served.texts == []
+
+    run(story)
+
+
 def test_a_changed_node_key_is_told_at_once() -> None:
     async def story() -> None:
         async with world() as w:

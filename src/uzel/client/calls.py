@@ -291,12 +291,19 @@ class Calls(Generic[Carried]):
         older = self._conversations.get(peer)
         if older is not None:
             await older.close()
+            self._check_pin(trust)
         data.check_open()  # before anybody is told of a conversation whose end nobody would be told of
         conversation = self._extension.begin(data.runner, trust, self._counters, self._on_ended)
         data.become(conversation)
         self._conversations[peer] = conversation
         conversation.start()
         return conversation
+
+    def _check_pin(self, trust: PeerTrust) -> None:
+        """It was trusted some seconds ago: raises `PeerKeyChangedError` when another key was accepted meanwhile."""
+        pin = self._pins.peer(trust.uin)
+        if pin is not None and pin.fingerprint != trust.fingerprint:
+            raise PeerKeyChangedError(f"UIN {trust.uin}: pinned {pin.fingerprint} meanwhile, shown {trust.fingerprint}")
 
     def _check_link(self, conversation: Carried, link: ContactLink) -> None:
         """A conversation that was begun without this link: does the link's key hold, too? It is pinned as verified."""
