@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from client.client_world import ALICE, BOB, CAROL, MALLORY, identity, until
+from client.client_world import ALICE, BOB, CAROL, DEADLINE, MALLORY, identity, until
 from core.core_world import Core, Strangers, cores, run, until_async, world
 from uzel.core.gate import Gate
 from uzel.core.preferences import Preferences
@@ -21,9 +22,10 @@ from uzel.errors import (
     PeerKeyChangedError,
     SelfContactError,
 )
-from uzel.identity import safety_number
+from uzel.identity import CheckedPeer, UncheckedPeer, safety_number
 from uzel.names import ContactLink, Uin
 from uzel.store.records import TextState
+from uzel.store.tables import Tables
 
 Story = Callable[[Core, Core], Awaitable[None]]
 
@@ -325,6 +327,68 @@ def test_nothing_goes_either_way_with_who_is_blocked(tmp_path: Path) -> None:
             assert await bob.heard(alice) == ["before", "while blocked"]
 
     run(whole)
+
+
+@pytest.mark.parametrize("change", ["block", "remove"])
+def test_who_is_blocked_or_removed_while_they_are_called_is_called_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A new key is checked for a while, in which the person may think better of it."""
+    checking, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
+
+    def slow(peer: UncheckedPeer) -> CheckedPeer:
+        if peer.certificate.uin == identity(BOB).uin:
+            checking.set()
+            assert goes_on.wait(DEADLINE)
+        return check(peer)
+
+    monkeypatch.setattr(UncheckedPeer, "check", slow)
+
+    async def story(alice: Core, bob: Core) -> None:
+        await alice.knows(bob, verified=False)
+        await asyncio.to_thread(checking.wait, DEADLINE)
+        people, calls = alice.messenger.people, alice.messenger._client._calls
+        await (people.block(bob.uin) if change == "block" else people.remove(bob.uin))
+        goes_on.set()
+        await until("the call is over", lambda: not calls._tasks and not calls._set_ups)
+        assert not alice.messenger._talks.open
+        assert people.pin(bob.uin) is None
+        assert await people.requests() == []
+        await (people.unblock(bob.uin) if change == "block" else alice.knows(bob, verified=False))
+        await until("they are called again", lambda: people.pin(bob.uin))
+
+    strangers(tmp_path, story)
+
+
+def test_a_contact_who_is_removed_while_their_call_is_checked_leaves_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
+
+    def slow(peer: UncheckedPeer) -> CheckedPeer:
+        if peer.certificate.uin == identity(ALICE).uin:
+            checking.set()
+            assert goes_on.wait(DEADLINE)
+        return check(peer)
+
+    monkeypatch.setattr(UncheckedPeer, "check", slow)
+
+    async def story(alice: Core, bob: Core) -> None:
+        people = bob.messenger.people
+
+        def befriend(tables: Tables) -> None:
+            tables.people.add(alice.uin, 0)
+            tables.people.seen(alice.uin, 0)  # else Bob would call her
+
+        await bob.messenger.ledger.change_contact(alice.uin, befriend, "added")
+        await alice.knows(bob)
+        await asyncio.to_thread(checking.wait, DEADLINE)
+        await people.remove(alice.uin)
+        goes_on.set()
+        await until("they talk", lambda: bob.messenger._talks.open)
+        assert people.pin(alice.uin) is None
+
+    strangers(tmp_path, story)
 
 
 def test_who_is_blocked_stays_so_when_removed_and_added_again(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ class Acquaintance:
         await self._ledger.change_contact(uin, change, "removed")
         self._outbox.forget(uin)
         self._talks.forget(uin)
+        self._moved()
 
     async def block(self, uin: Uin) -> None:
         """Nothing goes either way from now on; contact or not. Raises `StorageError`."""
@@ -152,6 +153,7 @@ class Acquaintance:
         self._ledger.blocked.add(uin)
         self._outbox.hold(uin)
         self._hang_up(uin)
+        self._moved()
 
     async def unblock(self, uin: Uin) -> None:
         """Raises `StorageError`."""
@@ -183,6 +185,7 @@ class Acquaintance:
             return
         self._outbox.hold(uin)
         self._hang_up(uin)
+        self._moved()
 
         def change(tables: Tables) -> None:
             pin = tables.pins.peer(uin)
