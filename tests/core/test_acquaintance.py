@@ -456,6 +456,53 @@ def test_a_key_that_is_accepted_while_it_is_proved_once_more_stays_accepted(tmp_
     strangers(tmp_path, story)
 
 
+@pytest.mark.parametrize("step", ["verified", "accepted"])
+def test_nothing_is_pinned_for_somebody_who_is_removed_at_that_moment(tmp_path: Path, step: str) -> None:
+    """As when one window removes a contact and another one, which does not know yet, decides about their key."""
+
+    async def story(alice: Core, bob: Core) -> None:
+        await alice.knows(bob)
+        people, ledger, shown = alice.messenger.people, alice.messenger.ledger, identity(MALLORY).fingerprint
+        await ledger.change_contact(bob.uin, lambda tables: tables.people.stop(bob.uin, shown), "key changed")
+        held = threading.Event()
+        holding = ledger.writer.submit(lambda _: held.wait(DEADLINE))
+        removing = asyncio.ensure_future(people.remove(bob.uin))
+        deciding = asyncio.ensure_future(
+            people.verify(bob.uin) if step == "verified" else people.accept_key(bob.uin, shown)
+        )
+        await asyncio.sleep(0)
+        held.set()
+        await removing
+        with pytest.raises(NotAContactError):
+            await deciding
+        assert await holding
+        assert people.pin(bob.uin) is None
+
+    strangers(tmp_path, story)
+
+
+def test_a_key_is_not_accepted_when_yet_another_one_was_shown_at_that_moment(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await alice.knows(bob)
+        people, ledger = alice.messenger.people, alice.messenger.ledger
+        first, second = identity(MALLORY).fingerprint, identity(CAROL).fingerprint
+        again = PeerKeyChangedError()
+        again.shown = second
+        await ledger.change_contact(bob.uin, lambda tables: tables.people.stop(bob.uin, first), "key changed")
+        showing = asyncio.ensure_future(people.key_changed(bob.uin, again))
+        await asyncio.sleep(0)
+        with pytest.raises(PeerKeyChangedError):
+            await people.accept_key(bob.uin, first)
+        await showing
+        pin = people.pin(bob.uin)
+        assert pin is not None
+        assert (pin.fingerprint, people.get(bob.uin).stopped) == (identity(BOB).fingerprint, second)
+        await people.accept_key(bob.uin, second)
+        assert people.get(bob.uin).stopped is None
+
+    strangers(tmp_path, story)
+
+
 @pytest.mark.parametrize("last", ["unblocked", "accepted"])
 def test_who_is_blocked_and_has_another_key_is_not_called_until_both_are_over(tmp_path: Path, last: str) -> None:
     async def story(alice: Core, bob: Core) -> None:

@@ -214,6 +214,9 @@ class Acquaintance:
             raise PeerKeyChangedError(f"UIN {uin}: compared {compared}, shown {shown}")
 
         def change(tables: Tables) -> None:
+            now = tables.people.get(uin)
+            if now is not None and now.stopped not in {None, shown}:
+                raise PeerKeyChangedError(f"UIN {uin}: {now.stopped} was shown meanwhile")
             tables.pins.forget_peer(uin)
             tables.pins.pin_peer(uin, shown, verified=False)
             tables.people.unstop(uin)
@@ -304,9 +307,15 @@ class Acquaintance:
     # -- Inside -----------------------------------------------------------------------------------------------
 
     async def _changed(self, uin: Uin, change: Callable[[Tables], object], kind: str) -> Contact:
-        contact = await self._ledger.change_contact(uin, change, kind)
-        if contact is None:
-            raise NotAContactError(f"UIN {uin}")
+        """Change a contact, who may have been removed since whoever asked has looked: then nothing is changed."""
+
+        def demanded(tables: Tables) -> None:
+            if tables.people.get(uin) is None:
+                raise NotAContactError(f"UIN {uin}")
+            change(tables)
+
+        contact = await self._ledger.change_contact(uin, demanded, kind)
+        assert contact is not None
         return contact
 
     def _release(self, uin: Uin) -> None:
