@@ -294,6 +294,41 @@ def test_an_invite_opens_no_gate_that_is_closed_to_a_contact_and_is_not_used_up(
     strangers(tmp_path, story)
 
 
+@pytest.mark.parametrize("key", [MALLORY, None])
+def test_an_invite_lets_in_no_other_key_than_that_of_who_is_added_at_that_moment(
+    tmp_path: Path, key: int | None
+) -> None:
+    """The link that the person adds names another key than that of who shows the invite; or it names none."""
+
+    async def story(alice: Core, bob: Core) -> None:
+        people, writer, talks = bob.messenger.people, bob.messenger.ledger.writer, bob.messenger._talks
+        link = await people.invite()
+        held = threading.Event()
+        holding = writer.submit(lambda _: held.wait(DEADLINE))
+        adding = asyncio.ensure_future(
+            people.add(ContactLink(alice.uin, None if key is None else identity(key).fingerprint))
+        )
+        await asyncio.sleep(0)
+        await alice.messenger.people.add(link)
+        sent = await alice.says(bob, "let me in")
+        await until("she shows the invite", lambda: any(talk.has_shown_invite for talk in talks.open.values()))
+        (talk,) = talks.open.values()
+        held.set()
+        await adding
+        assert await holding
+        if key is None:
+            assert (await alice.settled(sent)).state is TextState.DELIVERED
+        else:
+            await until("it is ended", lambda: not talk.is_open)
+            await until("it is stopped", lambda: people.get(alice.uin).stopped)
+            assert await bob.heard(alice) == []
+        pin = people.pin(alice.uin)
+        assert pin is not None
+        assert pin.fingerprint == identity(ALICE if key is None else key).fingerprint
+
+    strangers(tmp_path, story)
+
+
 def test_a_break_while_an_invite_is_looked_at_fails_nothing(tmp_path: Path) -> None:
     async def story(alice: Core, bob: Core) -> None:
         await bob.messenger.people.choose_strangers(Strangers.REFUSE)

@@ -242,7 +242,8 @@ class Talks:
         def work(tables: Tables) -> Contact | None:
             contact = tables.people.get(peer)
             if contact is not None:  # an invite opens no gate that is closed to a contact
-                return contact
+                pin = tables.pins.peer(peer) or tables.pins.pin_peer(peer, trust.fingerprint, verified=False)
+                return contact if pin.fingerprint == trust.fingerprint else None  # it was added meanwhile
             if tables.people.is_blocked(peer):
                 return None
             if not works.admit(tables, peer, hashlib.sha256(invite).digest(), wall_ms()):
