@@ -580,5 +580,7 @@ def test_who_spoke_more_before_and_offers_less_now_is_refused_until_the_person_a
                 assert text.text == "do not send this as 30"
                 assert (await alice.settled(sent)).sent_as == 0x30
             await bob.start()
+            assert (await alice.settled(await alice.says(bob, "more again"))).sent_as == 0x31
+            assert not alice.messenger._talks._downgraded, "the next time is told again"
 
     run(story)

@@ -98,6 +98,8 @@ class Talks:
                 self._downgraded.add(peer.uin)
                 self._change(peer.uin, lambda _: None, "downgraded")
             raise DowngradedError(f"UIN {peer.uin}")
+        if speaks:
+            self._downgraded.discard(peer.uin)
         gate = judge(self._ledger.standing(peer.uin), self._ledger.strangers)
         if gate is Gate.REFUSED and not speaks:
             raise NotLetInError(f"UIN {peer.uin}")
