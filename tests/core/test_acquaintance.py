@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from client.client_world import ALICE, BOB, CAROL, MALLORY, identity, until
+from client.client_world import ALICE, BOB, CAROL, DEADLINE, MALLORY, identity, until
 from core.core_world import Core, Strangers, cores, run, until_async, world
 from uzel.core.gate import Gate
 from uzel.core.preferences import Preferences
@@ -21,9 +22,10 @@ from uzel.errors import (
     PeerKeyChangedError,
     SelfContactError,
 )
-from uzel.identity import safety_number
+from uzel.identity import CheckedPeer, UncheckedPeer, safety_number
 from uzel.names import ContactLink, Uin
 from uzel.store.records import TextState
+from uzel.store.tables import Tables
 
 Story = Callable[[Core, Core], Awaitable[None]]
 
@@ -292,6 +294,41 @@ def test_an_invite_opens_no_gate_that_is_closed_to_a_contact_and_is_not_used_up(
     strangers(tmp_path, story)
 
 
+@pytest.mark.parametrize("key", [MALLORY, None])
+def test_an_invite_lets_in_no_other_key_than_that_of_who_is_added_at_that_moment(
+    tmp_path: Path, key: int | None
+) -> None:
+    """The link that the person adds names another key than that of who shows the invite; or it names none."""
+
+    async def story(alice: Core, bob: Core) -> None:
+        people, writer, talks = bob.messenger.people, bob.messenger.ledger.writer, bob.messenger._talks
+        link = await people.invite()
+        held = threading.Event()
+        holding = writer.submit(lambda _: held.wait(DEADLINE))
+        adding = asyncio.ensure_future(
+            people.add(ContactLink(alice.uin, None if key is None else identity(key).fingerprint))
+        )
+        await asyncio.sleep(0)
+        await alice.messenger.people.add(link)
+        sent = await alice.says(bob, "let me in")
+        await until("she shows the invite", lambda: any(talk.has_shown_invite for talk in talks.open.values()))
+        (talk,) = talks.open.values()
+        held.set()
+        await adding
+        assert await holding
+        if key is None:
+            assert (await alice.settled(sent)).state is TextState.DELIVERED
+        else:
+            await until("it is ended", lambda: not talk.is_open)
+            await until("it is stopped", lambda: people.get(alice.uin).stopped)
+            assert await bob.heard(alice) == []
+        pin = people.pin(alice.uin)
+        assert pin is not None
+        assert pin.fingerprint == identity(ALICE if key is None else key).fingerprint
+
+    strangers(tmp_path, story)
+
+
 def test_a_break_while_an_invite_is_looked_at_fails_nothing(tmp_path: Path) -> None:
     async def story(alice: Core, bob: Core) -> None:
         await bob.messenger.people.choose_strangers(Strangers.REFUSE)
@@ -325,6 +362,68 @@ def test_nothing_goes_either_way_with_who_is_blocked(tmp_path: Path) -> None:
             assert await bob.heard(alice) == ["before", "while blocked"]
 
     run(whole)
+
+
+@pytest.mark.parametrize("change", ["block", "remove"])
+def test_who_is_blocked_or_removed_while_they_are_called_is_called_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A new key is checked for a while, in which the person may think better of it."""
+    checking, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
+
+    def slow(peer: UncheckedPeer) -> CheckedPeer:
+        if peer.certificate.uin == identity(BOB).uin:
+            checking.set()
+            assert goes_on.wait(DEADLINE)
+        return check(peer)
+
+    monkeypatch.setattr(UncheckedPeer, "check", slow)
+
+    async def story(alice: Core, bob: Core) -> None:
+        await alice.knows(bob, verified=False)
+        await asyncio.to_thread(checking.wait, DEADLINE)
+        people, calls = alice.messenger.people, alice.messenger._client._calls
+        await (people.block(bob.uin) if change == "block" else people.remove(bob.uin))
+        goes_on.set()
+        await until("the call is over", lambda: not calls._tasks and not calls._set_ups)
+        assert not alice.messenger._talks.open
+        assert people.pin(bob.uin) is None
+        assert await people.requests() == []
+        await (people.unblock(bob.uin) if change == "block" else alice.knows(bob, verified=False))
+        await until("they are called again", lambda: people.pin(bob.uin))
+
+    strangers(tmp_path, story)
+
+
+def test_a_contact_who_is_removed_while_their_call_is_checked_leaves_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
+
+    def slow(peer: UncheckedPeer) -> CheckedPeer:
+        if peer.certificate.uin == identity(ALICE).uin:
+            checking.set()
+            assert goes_on.wait(DEADLINE)
+        return check(peer)
+
+    monkeypatch.setattr(UncheckedPeer, "check", slow)
+
+    async def story(alice: Core, bob: Core) -> None:
+        people = bob.messenger.people
+
+        def befriend(tables: Tables) -> None:
+            tables.people.add(alice.uin, 0)
+            tables.people.seen(alice.uin, 0)  # else Bob would call her
+
+        await bob.messenger.ledger.change_contact(alice.uin, befriend, "added")
+        await alice.knows(bob)
+        await asyncio.to_thread(checking.wait, DEADLINE)
+        await people.remove(alice.uin)
+        goes_on.set()
+        await until("they talk", lambda: bob.messenger._talks.open)
+        assert people.pin(alice.uin) is None
+
+    strangers(tmp_path, story)
 
 
 def test_who_is_blocked_stays_so_when_removed_and_added_again(tmp_path: Path) -> None:
@@ -392,6 +491,53 @@ def test_a_key_that_is_accepted_while_it_is_proved_once_more_stays_accepted(tmp_
     strangers(tmp_path, story)
 
 
+@pytest.mark.parametrize("step", ["verified", "accepted"])
+def test_nothing_is_pinned_for_somebody_who_is_removed_at_that_moment(tmp_path: Path, step: str) -> None:
+    """As when one window removes a contact and another one, which does not know yet, decides about their key."""
+
+    async def story(alice: Core, bob: Core) -> None:
+        await alice.knows(bob)
+        people, ledger, shown = alice.messenger.people, alice.messenger.ledger, identity(MALLORY).fingerprint
+        await ledger.change_contact(bob.uin, lambda tables: tables.people.stop(bob.uin, shown), "key changed")
+        held = threading.Event()
+        holding = ledger.writer.submit(lambda _: held.wait(DEADLINE))
+        removing = asyncio.ensure_future(people.remove(bob.uin))
+        deciding = asyncio.ensure_future(
+            people.verify(bob.uin) if step == "verified" else people.accept_key(bob.uin, shown)
+        )
+        await asyncio.sleep(0)
+        held.set()
+        await removing
+        with pytest.raises(NotAContactError):
+            await deciding
+        assert await holding
+        assert people.pin(bob.uin) is None
+
+    strangers(tmp_path, story)
+
+
+def test_a_key_is_not_accepted_when_yet_another_one_was_shown_at_that_moment(tmp_path: Path) -> None:
+    async def story(alice: Core, bob: Core) -> None:
+        await alice.knows(bob)
+        people, ledger = alice.messenger.people, alice.messenger.ledger
+        first, second = identity(MALLORY).fingerprint, identity(CAROL).fingerprint
+        again = PeerKeyChangedError()
+        again.shown = second
+        await ledger.change_contact(bob.uin, lambda tables: tables.people.stop(bob.uin, first), "key changed")
+        showing = asyncio.ensure_future(people.key_changed(bob.uin, again))
+        await asyncio.sleep(0)
+        with pytest.raises(PeerKeyChangedError):
+            await people.accept_key(bob.uin, first)
+        await showing
+        pin = people.pin(bob.uin)
+        assert pin is not None
+        assert (pin.fingerprint, people.get(bob.uin).stopped) == (identity(BOB).fingerprint, second)
+        await people.accept_key(bob.uin, second)
+        assert people.get(bob.uin).stopped is None
+
+    strangers(tmp_path, story)
+
+
 @pytest.mark.parametrize("last", ["unblocked", "accepted"])
 def test_who_is_blocked_and_has_another_key_is_not_called_until_both_are_over(tmp_path: Path, last: str) -> None:
     async def story(alice: Core, bob: Core) -> None:
@@ -434,5 +580,7 @@ def test_who_spoke_more_before_and_offers_less_now_is_refused_until_the_person_a
                 assert text.text == "do not send this as 30"
                 assert (await alice.settled(sent)).sent_as == 0x30
             await bob.start()
+            assert (await alice.settled(await alice.says(bob, "more again"))).sent_as == 0x31
+            assert not alice.messenger._talks._downgraded, "the next time is told again"
 
     run(story)

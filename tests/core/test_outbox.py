@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uzel.core.outbox import EndIdle, Outbox, PlaceCall
+from uzel.core.outbox import EndIdle, GiveUp, Outbox, PlaceCall
 from uzel.core.settings import OutboxTimes
 from uzel.names import Uin
 from uzel.node.limits import Rate
@@ -247,3 +247,16 @@ def test_what_is_over_takes_no_memory() -> None:
     assert not desk.outbox._peers
     assert desk.outbox.deadline() is None
     assert desk.outbox._calling == 0
+
+
+def test_a_call_to_who_is_held_meanwhile_is_given_up_and_its_end_changes_nothing() -> None:
+    desk = online(OutboxTimes(at_once=1))
+    desk.outbox.queued(BOB, desk.now)
+    desk.outbox.hold(BOB)
+    assert desk.asked() == [PlaceCall(BOB), GiveUp(BOB)]
+    desk.outbox.release(BOB, desk.now)
+    assert desk.asked() == [PlaceCall(BOB)]
+    desk.outbox.forget(BOB)
+    assert desk.asked() == [GiveUp(BOB)]
+    desk.outbox.queued(CAROL, desk.now)
+    assert desk.asked() == [PlaceCall(CAROL)], "there is room for another call"

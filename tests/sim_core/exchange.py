@@ -22,7 +22,7 @@ from uzel.client.events import ArrivedCall
 from uzel.client.reasons import Reasons
 from uzel.client.settings import ClientSettings
 from uzel.errors import ConversationEndedError, PeerKeyChangedError, UnavailableError, UzelError
-from uzel.identity import PeerTrust, Pins
+from uzel.identity import MemoryPins, PeerTrust, Pins
 from uzel.names import Fingerprint, Uin
 from uzel.net.runner import Runner
 
@@ -107,6 +107,7 @@ class SimCalls(Calls[Carried], Generic[Carried]):
         self.uin = uin
         self.fingerprint = fingerprint_of(uin)
         self.pins: Pins | None = None
+        self._pins = MemoryPins()
         self.alpn = tuple(extension.alpn)
         self.dead = False
         self.set_ups: dict[Uin, SimSetUp] = {}

@@ -313,7 +313,8 @@ class Life(Messenger):
         for chat in await ledger.writer.run(lambda tables: works.requeue_all(tables, wall_ms())):
             self._outbox.queued(chat, self._loop.time())
         self._calls = SimCalls(self.person.exchange, self.person.uin, talks, self._client_settings, self.tell)
-        self._calls.fingerprint, self._calls.pins = self.fingerprint, self.person.disk.pins
+        self._calls.fingerprint = self.fingerprint
+        self._calls.pins = self._calls._pins = self.person.disk.pins
         if not self.person.envelopes:
             self._calls.alpn = (b"uzel/1",)
         self._client = cast("BaseClient[Talk]", _Client(self._calls))

@@ -267,7 +267,10 @@ class Calls(Generic[Carried]):
 
         try:
             await data.open((host, port + 1), own_address, joined)
-            remember = as_caller or self._extension.remembers(peer)
+
+            def remember() -> bool:
+                return as_caller or self._extension.remembers(peer)
+
             trust = await data.trust(self._pins, set_up.link_fingerprint, self._checks, remember=remember)
             conversation = await self._begin(data, peer, trust)
         except UzelError as error:

@@ -98,10 +98,10 @@ class DataConnection:
         link_fingerprint: Fingerprint | None,
         checks: asyncio.Semaphore,
         *,
-        remember: bool = True,
+        remember: Callable[[], bool],
     ) -> PeerTrust:
-        """Who is it? A key met for the first time is pinned, unless `remember` is off. `checks` bounds how many new
-        keys are checked at the same time: each takes 64 MiB for a while.
+        """Who is it? A key met for the first time is pinned, unless `remember`, asked behind its check, says no.
+        `checks` bounds how many new keys are checked at the same time: each takes 64 MiB for a while.
 
         Raises `CertificateError`, `WrongPeerError` or `PeerKeyChangedError`, having closed; also `StorageError` when a
         pin cannot be written.
@@ -113,7 +113,7 @@ class DataConnection:
             if isinstance(verdict, UncheckedPeer):
                 async with checks:
                     checked = await asyncio.to_thread(verdict.check)
-                verdict = trust_first_use(pins, checked, remember=remember)
+                verdict = trust_first_use(pins, checked, remember=remember())
         except PeerKeyChangedError as error:
             self.runner.close(reason_of(error), error.detail)
             async with checks:

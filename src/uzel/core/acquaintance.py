@@ -140,6 +140,7 @@ class Acquaintance:
         await self._ledger.change_contact(uin, change, "removed")
         self._outbox.forget(uin)
         self._talks.forget(uin)
+        self._moved()
 
     async def block(self, uin: Uin) -> None:
         """Nothing goes either way from now on; contact or not. Raises `StorageError`."""
@@ -152,6 +153,7 @@ class Acquaintance:
         self._ledger.blocked.add(uin)
         self._outbox.hold(uin)
         self._hang_up(uin)
+        self._moved()
 
     async def unblock(self, uin: Uin) -> None:
         """Raises `StorageError`."""
@@ -183,6 +185,7 @@ class Acquaintance:
             return
         self._outbox.hold(uin)
         self._hang_up(uin)
+        self._moved()
 
         def change(tables: Tables) -> None:
             pin = tables.pins.peer(uin)
@@ -211,6 +214,9 @@ class Acquaintance:
             raise PeerKeyChangedError(f"UIN {uin}: compared {compared}, shown {shown}")
 
         def change(tables: Tables) -> None:
+            now = tables.people.get(uin)
+            if now is not None and now.stopped not in {None, shown}:
+                raise PeerKeyChangedError(f"UIN {uin}: {now.stopped} was shown meanwhile")
             tables.pins.forget_peer(uin)
             tables.pins.pin_peer(uin, shown, verified=False)
             tables.people.unstop(uin)
@@ -301,9 +307,15 @@ class Acquaintance:
     # -- Inside -----------------------------------------------------------------------------------------------
 
     async def _changed(self, uin: Uin, change: Callable[[Tables], object], kind: str) -> Contact:
-        contact = await self._ledger.change_contact(uin, change, kind)
-        if contact is None:
-            raise NotAContactError(f"UIN {uin}")
+        """Change a contact, who may have been removed since whoever asked has looked: then nothing is changed."""
+
+        def demanded(tables: Tables) -> None:
+            if tables.people.get(uin) is None:
+                raise NotAContactError(f"UIN {uin}")
+            change(tables)
+
+        contact = await self._ledger.change_contact(uin, demanded, kind)
+        assert contact is not None
         return contact
 
     def _release(self, uin: Uin) -> None:

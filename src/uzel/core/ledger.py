@@ -107,7 +107,7 @@ class Ledger:
         told = {"reason": str(reason)} if reason else {}
         self.log.event(event, None, {**named, **told, **fields})
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Let this run beside the rest; `close` waits for it. What the disk refuses is `Writer.trouble`."""
 
         async def do() -> None:
@@ -119,6 +119,8 @@ class Ledger:
         task = asyncio.get_running_loop().create_task(do())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # it never began, if the task was cancelled at once
+        return task
 
     async def close(self) -> None:
         """Finish what runs, then what the writer was asked for."""

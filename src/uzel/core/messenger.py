@@ -28,7 +28,7 @@ from uzel.core.acquaintance import Acquaintance
 from uzel.core.gate import CallRates
 from uzel.core.history import ChatHistory
 from uzel.core.ledger import Ledger, wall_ms
-from uzel.core.outbox import EndIdle, Outbox, PlaceCall
+from uzel.core.outbox import EndIdle, GiveUp, Outbox, PlaceCall
 from uzel.core.own import Own
 from uzel.core.own_nodes import remember_nodes
 from uzel.core.settings import CoreSettings
@@ -115,6 +115,7 @@ class Messenger:
         self._offline: WentOffline | None = None
         self._retry_at: int | None = None
         self._changing = asyncio.Lock()
+        self._calling: dict[Uin, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -392,7 +393,10 @@ class Messenger:
         for effect in self._outbox.take_effects():
             match effect:
                 case PlaceCall(peer=peer):
-                    self.ledger.spawn(self._call(peer))
+                    self._calling[peer] = task = self.ledger.spawn(self._call(peer))
+                    task.add_done_callback(partial(self._called, peer))
+                case GiveUp(peer=peer) if (calling := self._calling.get(peer)) is not None:
+                    calling.cancel()
                 case EndIdle(peer=peer) if (talk := self._talks.open.get(peer)) is not None:
                     if talk.delivery.is_quiet:
                         talk.hang_up()
@@ -404,6 +408,10 @@ class Messenger:
     def _due(self) -> None:
         self._outbox.on_timeout(self._loop.time())
         self._carry_out()
+
+    def _called(self, peer: Uin, task: asyncio.Task[None]) -> None:
+        if self._calling.get(peer) is task:
+            del self._calling[peer]
 
     async def _call(self, peer: Uin) -> None:
         try:

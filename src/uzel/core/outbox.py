@@ -27,13 +27,20 @@ class PlaceCall:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Call this peer no more: the call that goes on is for nothing, and no answer is wanted."""
+
+    peer: Uin
+
+
+@dataclass(frozen=True, slots=True)
 class EndIdle:
     """Close the conversation with this peer: nothing was said for a while."""
 
     peer: Uin
 
 
-Effect = PlaceCall | EndIdle
+Effect = PlaceCall | GiveUp | EndIdle
 
 
 class _Phase(Enum):
@@ -134,8 +141,10 @@ class Outbox:
 
     def hold(self, peer: Uin) -> None:
         """Do not call this peer until `release`: its key changed, or it is blocked."""
-        self._peers.setdefault(peer, _Peer()).held = True
+        known = self._peers.setdefault(peer, _Peer())
+        known.held = True
         self._timers.clear(peer)
+        self._give_up(peer, known)
 
     def release(self, peer: Uin, now: float) -> None:
         """It may be called again, and is: what we refused meanwhile waits on its side, with growing delays."""
@@ -150,8 +159,8 @@ class Outbox:
         """The contact is removed, with all that waited."""
         known = self._peers.pop(peer, None)
         self._timers.clear(peer)
-        if known is not None and known.phase is _Phase.CALLING:
-            self._calling -= 1
+        if known is not None:
+            self._give_up(peer, known)
 
     # -- What becomes of calls --------------------------------------------------------------------------------
 
@@ -244,6 +253,12 @@ class Outbox:
     def _leave_calling(self, known: _Peer) -> None:
         if known.phase is _Phase.CALLING:
             self._calling -= 1
+
+    def _give_up(self, peer: Uin, known: _Peer) -> None:
+        if known.phase is _Phase.CALLING:
+            self._leave_calling(known)
+            known.phase = _Phase.WAITING
+            self._effects.append(GiveUp(peer))
 
     def _is_due_ever(self, known: _Peer) -> bool:
         return not known.held and (known.wanted or known.greet)

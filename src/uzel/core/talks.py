@@ -98,6 +98,8 @@ class Talks:
                 self._downgraded.add(peer.uin)
                 self._change(peer.uin, lambda _: None, "downgraded")
             raise DowngradedError(f"UIN {peer.uin}")
+        if speaks:
+            self._downgraded.discard(peer.uin)
         gate = judge(self._ledger.standing(peer.uin), self._ledger.strangers)
         if gate is Gate.REFUSED and not speaks:
             raise NotLetInError(f"UIN {peer.uin}")
@@ -242,7 +244,8 @@ class Talks:
         def work(tables: Tables) -> Contact | None:
             contact = tables.people.get(peer)
             if contact is not None:  # an invite opens no gate that is closed to a contact
-                return contact
+                pin = tables.pins.peer(peer) or tables.pins.pin_peer(peer, trust.fingerprint, verified=False)
+                return contact if pin.fingerprint == trust.fingerprint else None  # it was added meanwhile
             if tables.people.is_blocked(peer):
                 return None
             if not works.admit(tables, peer, hashlib.sha256(invite).digest(), wall_ms()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,27 @@ def test_readers_are_bounded_and_their_places_are_given_back(tmp_path: Path, mon
             await until("the places are free", lambda: context.streams == 0)
             async with following(path) as again:
                 assert again.head.startswith("HTTP/1.1 200 ")
+
+    run(story)
+
+
+def test_readers_who_come_at_the_same_moment_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_STREAMS", 2)
+
+    async def story() -> None:
+        async with world() as w, cores(tmp_path, ALICE, at=w) as (alice,), served(alice) as server:
+            held, writer = threading.Event(), alice.messenger.ledger.writer
+            holding = writer.submit(lambda _: held.wait(DEADLINE))
+            path, context = alice.folder / API_SOCKET, server._served[0][0].state.context
+            coming = [asyncio.ensure_future(Stream.open(path)) for _ in range(5)]
+            await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)  # who is refused waits for no disk
+            held.set()
+            streams = await asyncio.gather(*coming)
+            assert sorted(stream.head.split()[1] for stream in streams) == ["200", "200", "429", "429", "429"]
+            assert await holding
+            for stream in streams:
+                await stream.close()
+            await until("the places are free", lambda: context.streams == 0)
 
     run(story)
 

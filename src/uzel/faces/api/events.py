@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from uzel.core import works
 from uzel.core.messenger import Messenger
@@ -54,16 +54,31 @@ async def events(
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> StreamingResponse:
     """What happens from now on, or from behind the event that was named."""
+    start = _number(last_event_id) if last_event_id else after
     if context.streams >= MOST_STREAMS:
         raise RateLimitedError(f"{MOST_STREAMS} programs follow the events already")
-    start = _number(last_event_id) if last_event_id else after
-    if start is None:
-        start = await context.messenger.ledger.writer.run(lambda tables: tables.journal.last())
-    return _Stream(_counted(context, start), media_type=EVENTS)
+    context.streams += 1  # at once, for others come while the journal is asked
+    try:
+        if start is None:
+            start = await context.messenger.ledger.writer.run(lambda tables: tables.journal.last())
+    except BaseException:
+        context.streams -= 1
+        raise
+    return _Stream(context, start)
 
 
 class _Stream(StreamingResponse):
-    """Ends when its reader takes nothing any more; it may come back with its last id."""
+    """Ends when its reader takes nothing any more; it may come back with its last id. Gives its place back then."""
+
+    def __init__(self, context: Context, start: int) -> None:
+        super().__init__(_until_the_end(context, start), media_type=EVENTS)
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._context.streams -= 1
 
     async def stream_response(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -92,14 +107,10 @@ def _number(written: str) -> int:
     raise RequestRefusedError("Last-Event-ID is the id of an event")
 
 
-async def _counted(context: Context, start: int) -> AsyncGenerator[str, None]:
-    context.streams += 1
-    try:
-        with suppress(ClientClosedError):  # the core ends
-            async for each in _follow(context, start):
-                yield each
-    finally:
-        context.streams -= 1
+async def _until_the_end(context: Context, start: int) -> AsyncGenerator[str, None]:
+    with suppress(ClientClosedError):  # the core ends
+        async for each in _follow(context, start):
+            yield each
 
 
 async def _follow(context: Context, after: int) -> AsyncGenerator[str, None]:
