@@ -46,6 +46,24 @@ def line(window: Window, uin: int, words: str) -> None:
     expect(window.page.locator(f".chat-item[href='#/chat/{uin}'] .chat-preview")).to_contain_text(words)
 
 
+@contextmanager
+def out_of_reach(window: Window, *also: str) -> Iterator[None]:
+    """The core tells nothing, and what is asked at these addresses comes to nothing; at the end it is there again."""
+    page = window.page
+    window.expected.append("ERR_FAILED")
+    page.route("**/v1/events?*", lambda route: route.abort())
+    page.reload()
+    bar = page.get_by_role("button", name="Retry now")
+    expect(bar).to_be_visible()
+    for address in also:
+        page.route(address, lambda route: route.abort())
+    yield
+    for address in (*also, "**/v1/events?*"):
+        page.unroute(address)
+    bar.click()
+    expect(bar).to_have_count(0)
+
+
 def test_a_text_that_comes_while_its_chat_is_opened_is_in_it(
     neighbours: tuple[Person, Person, int], hers: Window
 ) -> None:
@@ -210,3 +228,85 @@ def test_a_step_that_is_left_while_it_is_saved_does_not_come_back(town: Town) ->
     )
     expect(page.locator("input[type=password]").first).to_have_value("several words")
     window.close()
+
+
+def test_a_chat_that_was_opened_while_the_core_was_out_of_reach_is_there_once_it_is_back(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    _, bob, _ = neighbours
+    with out_of_reach(hers, "**/v1/chats/*/texts?*", "**/v1/contacts/*"):
+        hers.go(f"/chat/{bob.uin}")
+        hers.shows(".toast.bad")
+    hers.shows(".row-of-log:has-text('At eight it is.')")
+    hers.shows(".composer-input")
+    hers.close()
+
+
+def test_what_was_read_while_the_core_was_out_of_reach_is_read_once_it_is_back(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    bob.says(alice, "Read while nobody hears of it")
+    badge = hers.page.locator(f".chat-item[href='#/chat/{bob.uin}'] .badge")
+    with out_of_reach(hers, "**/read"):
+        hers.go(f"/chat/{bob.uin}")
+        sees(hers, "Read while nobody hears of it")
+    expect(badge).to_have_count(0)
+    hers.close()
+
+
+def test_nothing_is_read_before_it_is_shown(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    alice, bob, _ = neighbours
+    bob.says(alice, "Unread")
+    asked: list[str] = []
+    hers.page.on("request", lambda request: asked.append(request.url))
+
+    def meanwhile() -> None:
+        bob.says(alice, "Unread too")
+        line(hers, bob.uin, "Unread too")
+        hers.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert not [each for each in asked if each.endswith("/read")]
+
+    with overtaken(hers.page, f"**/v1/chats/{bob.uin}/texts?limit=40", meanwhile):
+        hers.go(f"/chat/{bob.uin}")
+    expect(hers.page.locator(".row-of-log", has=hers.page.locator(".unread-line")).locator(".text")).to_have_text("Unread")
+    sees(hers, "Unread too")
+    hers.close()
+
+
+def test_the_menu_of_a_text_gives_the_focus_back_though_the_text_changed_meanwhile(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, _, nobody = neighbours
+    number = alice.ask("POST", "/texts", {"to": nobody, "text": "It waits"})["number"]
+    hers.go(f"/chat/{nobody}")
+    row = hers.page.locator(f".row-of-log[data-number='{number}']")
+    row.locator(".more").focus()
+    hers.page.keyboard.press("Enter")
+    hers.shows(".menu")
+    alice.ask("POST", f"/texts/{number}/cancel")
+    expect(row.locator(".msg.cancelled")).to_have_count(1)
+    hers.page.keyboard.press("Escape")
+    expect(row.locator(".more")).to_be_focused()
+    hers.close()
+
+
+def test_where_one_wished_to_be_last_is_where_one_is(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    alice, bob, _ = neighbours
+    first = alice.ask("GET", f"/chats/{bob.uin}/texts?limit=20")["texts"][0]
+    for number in range(200):
+        alice.ask("POST", "/texts", {"to": bob.uin, "text": f"{number}"})
+    bob.says(alice, "An answer to the first", first["id"])
+    hers.go(f"/chat/{bob.uin}")
+    quote = hers.page.locator(".row-of-log:last-child button.quote")
+
+    def meanwhile() -> None:
+        hers.page.evaluate("document.querySelector('.log').scrollTop -= 900")
+        hers.page.locator(".jump").click()
+
+    with overtaken(hers.page, "**/around?limit=40", meanwhile):
+        quote.click()
+    hers.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(hers.page.locator(".row-of-log:last-child .text")).to_have_text("An answer to the first")
+    expect(hers.page.locator(".row-of-log.found")).to_have_count(0)
+    hers.close()

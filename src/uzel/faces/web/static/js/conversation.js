@@ -35,7 +35,9 @@ export function conversation({ uin, number }, signal, beside = null) {
     onChanged: () => hints(talk),
   }, signal);
   talk.hint = h("div", { class: "talk-hint" });
-  open(talk, number).catch((problem) => signal.aborted || complain(problem));
+  const begin = () => open(talk, number).catch((problem) => signal.aborted || complain(problem));
+  begin();
+  on("link", () => store.link.up && (talk.log.loaded ? talk.refresh().catch(complain) : begin()), signal);
   on("contact", (change) => change.uin === uin && talk.refresh().catch(complain), signal);
   on("chats", () => talk.contact && [headOf(talk), hints(talk)], signal);
   on("draft", (draft) => draft.chat === uin && refreshDraft(talk).catch(() => {}), signal);

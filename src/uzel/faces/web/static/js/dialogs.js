@@ -70,6 +70,7 @@ function walk(event, list) {
   const items = [...list.children];
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (event.key === "Tab") list.hidePopover();
+  if (event.key === "Escape") event.stopPropagation(); // it closes the menu, and leaves nothing else
   if (step === undefined) return;
   event.preventDefault();
   items.at((items.indexOf(document.activeElement) + step) % items.length).focus();

@@ -30,6 +30,7 @@ export class Log {
   #arrived = [];
   #core;
   #fresh = 0;
+  #wishes = 0;
   #stuck = true;
   #readTo = 0;
   #signal;
@@ -73,6 +74,7 @@ export class Log {
     on("removed", here((gone) => this.#removes(gone.number)), signal);
     on("deleted", here(() => this.#anew()), signal);
     on("anew", () => this.#anew(), signal);
+    on("link", () => this.#seen(), signal);
     for (const kind of ["focus", "visibilitychange"]) window.addEventListener(kind, () => this.#seen(), { signal });
   }
 
@@ -90,9 +92,18 @@ export class Log {
     return this.#atEnd ? this.#texts.at(-1) : undefined;
   }
 
+  /** The answer, or null when another place was wished for meanwhile. */
+  async #wish(asking) {
+    const wish = ++this.#wishes;
+    const answer = await asking;
+    return wish === this.#wishes ? answer : null;
+  }
+
   /** Show the end. */
   async openLatest() {
-    this.#end(await this.#core.page("", PAGE));
+    const last = await this.#wish(this.#core.page("", PAGE));
+    if (!last) return;
+    this.#end(last);
     this.#fresh = 0;
     this.#stuck = true;
     this.#toEnd();
@@ -101,7 +112,8 @@ export class Log {
 
   /** Show where what was not read begins, with a line above it; else the end. */
   async openUnread() {
-    const last = await this.#core.page("", PAGE);
+    const last = await this.#wish(this.#core.page("", PAGE));
+    if (!last) return;
     const first = [...last.texts, ...last.came].find((each) => each.unread);
     this.#about.firstUnread = first?.number ?? null;
     this.#end(last);
@@ -113,7 +125,9 @@ export class Log {
   /** Show a place in it, and the text there. */
   async openAround(number) {
     if (!this.#rows.has(number)) {
-      const { texts, came, older, newer } = await this.#core.around(number, PAGE);
+      const place = await this.#wish(this.#core.around(number, PAGE));
+      if (!place) return;
+      const { texts, came, older, newer } = place;
       const atEnd = newer.length === 0;
       this.#replace(atEnd ? [...texts, ...came] : texts, { atStart: older.length === 0, atEnd });
     }
@@ -241,7 +255,9 @@ export class Log {
 
   #take() {
     const arrived = this.#arrived.splice(0);
-    if (this.#signal.aborted) return;
+    if (this.#signal.aborted || !arrived.length) return;
+    arrived.forEach(this.who.onArrived);
+    if (!this.loaded) return; // they come with the first answer; alone they would be read, and all before them with them
     if (this.#atEnd) {
       const last = this.#texts.at(-1)?.number ?? 0;
       const change = () => this.#append(arrived.filter((each) => each.number > last));
@@ -251,13 +267,13 @@ export class Log {
     if (arrived.at(-1).outgoing && arrived.at(-1).state === "queued") this.#follow(arrived.at(-1));
     else if (!this.#stuck) this.#fresh += arrived.filter((each) => !each.outgoing).length;
     if (this.#stuck) this.#toEnd();
-    arrived.forEach(this.who.onArrived);
     this.#settle();
   }
 
   /** One's own new text is shown wherever one was. */
   #follow(record) {
     this.#fresh = 0;
+    this.#wishes += 1;
     if (!this.#atEnd && !this.#rows.has(record.number)) this.openLatest().catch(complain);
     else {
       this.#stuck = true;
@@ -286,9 +302,10 @@ export class Log {
     if (index < 0 || !old) return;
     const made = this.#row(this.#texts[index], this.#texts[index - 1]);
     const focused = old.contains(document.activeElement);
-    made.querySelector(".more").tabIndex = old.querySelector(".more").tabIndex;
+    const more = old.querySelector(".more");
+    made.querySelector(".more").replaceWith(more); // its menu may be open
     old.replaceWith(made);
-    if (focused) made.querySelector(".more").focus({ preventScroll: true });
+    if (focused) more.focus({ preventScroll: true });
   }
 
   #removes(number) {
@@ -344,9 +361,12 @@ export class Log {
     const shown = this.#texts.findLast((each) => each.unread && this.#rows.get(each.number).getBoundingClientRect().bottom <= bottom);
     if (!shown || shown.number <= this.#readTo) return;
     this.#readTo = shown.number;
-    for (const each of this.#texts) if (each.number <= shown.number) each.unread = false;
+    const read = this.#texts.filter((each) => each.unread && each.number <= shown.number);
+    const mark = (unread) => read.forEach((each) => Object.assign(each, { unread }));
+    mark(false);
     post(`/v1/chats/${this.#uin}/read`, { up_to: shown.number }).catch(() => {
       this.#readTo = 0;
+      mark(true);
     });
   }
 

@@ -101,12 +101,12 @@ const refreshMine = quietly(fetchMine);
 function linked(link) {
   const was = store.link.up;
   store.link = link;
-  if (was && !link.up) lose();
+  if (was && link.up) return;
+  if (was) lose();
   tell("link");
-  if (was || !link.up) return;
+  if (!link.up) return;
   store.gates.clear(); // the core may have begun anew: it says again what it knows
-  refreshStatus();
-  refreshChats();
+  for (const refresh of [refreshStatus, refreshChats, refreshRequests, refreshMine]) refresh(); // an answer may have been lost
 }
 
 /** Of nobody it is known any more that they are there. */
