@@ -269,7 +269,9 @@ def test_nothing_is_read_before_it_is_shown(neighbours: tuple[Person, Person, in
 
     with overtaken(hers.page, f"**/v1/chats/{bob.uin}/texts?limit=40", meanwhile):
         hers.go(f"/chat/{bob.uin}")
-    expect(hers.page.locator(".row-of-log", has=hers.page.locator(".unread-line")).locator(".text")).to_have_text("Unread")
+    expect(hers.page.locator(".row-of-log", has=hers.page.locator(".unread-line")).locator(".text")).to_have_text(
+        "Unread"
+    )
     sees(hers, "Unread too")
     hers.close()
 
