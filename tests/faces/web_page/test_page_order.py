@@ -68,6 +68,7 @@ def test_a_text_that_comes_while_its_chat_is_opened_is_in_it(
     neighbours: tuple[Person, Person, int], hers: Window
 ) -> None:
     alice, bob, _ = neighbours
+    before = alice.ask("GET", f"/chats/{bob.uin}/texts?limit=1")["texts"][-1]["number"]
 
     def meanwhile() -> None:
         bob.says(alice, "While you opened it")
@@ -75,7 +76,7 @@ def test_a_text_that_comes_while_its_chat_is_opened_is_in_it(
 
     with overtaken(hers.page, f"**/v1/chats/{bob.uin}/texts?limit=40", meanwhile):
         hers.go(f"/chat/{bob.uin}")
-    hers.shows(".row-of-log:has-text('At eight it is.')")
+    hers.shows(f".row-of-log[data-number='{before}']")
     sees(hers, "While you opened it")
     hers.close()
 
@@ -237,7 +238,7 @@ def test_a_chat_that_was_opened_while_the_core_was_out_of_reach_is_there_once_it
     with out_of_reach(hers, "**/v1/chats/*/texts?*", "**/v1/contacts/*"):
         hers.go(f"/chat/{bob.uin}")
         hers.shows(".toast.bad")
-    hers.shows(".row-of-log:has-text('At eight it is.')")
+    hers.shows(".row-of-log")
     hers.shows(".composer-input")
     hers.close()
 
