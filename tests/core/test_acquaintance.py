@@ -496,6 +496,7 @@ def test_nothing_is_pinned_for_somebody_who_is_removed_at_that_moment(tmp_path: 
     """As when one window removes a contact and another one, which does not know yet, decides about their key."""
 
     async def story(alice: Core, bob: Core) -> None:
+        await bob.stop()  # a call to him would pin his key, too
         await alice.knows(bob)
         people, ledger, shown = alice.messenger.people, alice.messenger.ledger, identity(MALLORY).fingerprint
         await ledger.change_contact(bob.uin, lambda tables: tables.people.stop(bob.uin, shown), "key changed")
@@ -512,6 +513,7 @@ def test_nothing_is_pinned_for_somebody_who_is_removed_at_that_moment(tmp_path: 
             await deciding
         assert await holding
         assert people.pin(bob.uin) is None
+        await bob.start()
 
     strangers(tmp_path, story)
 

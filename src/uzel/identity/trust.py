@@ -76,7 +76,7 @@ class MemoryPins:
     def pin_peer(self, uin: Uin, fingerprint: Fingerprint, *, verified: bool) -> Pin:
         pinned = self._peers.get(uin)
         if pinned is not None and pinned.fingerprint != fingerprint:
-            raise PeerKeyChangedError(f"UIN {uin}: pinned {pinned.fingerprint}, shown {fingerprint}")
+            raise _peer_key_changed(uin, pinned.fingerprint, fingerprint)
         pin = Pin(fingerprint, verified or (pinned is not None and pinned.verified))
         self._peers[uin] = pin
         return pin
@@ -160,11 +160,15 @@ def trust_peer(
         raise WrongPeerError(f"called {expected}, {uin} answered")
     if link_fingerprint is not None and link_fingerprint != shown:
         raise PeerKeyChangedError(f"UIN {uin}: the contact link names {link_fingerprint}, shown {shown}")
-    first_use = pins.peer(uin) is None
-    if first_use and link_fingerprint is None:
+    pinned = pins.peer(uin)
+    if link_fingerprint is not None:
+        pin = pins.pin_peer(uin, shown, verified=True)
+        return PeerTrust(uin, shown, pin.verified, first_use=pinned is None)
+    if pinned is None:
         return UncheckedPeer(certificate)
-    pin = pins.pin_peer(uin, shown, verified=link_fingerprint is not None)
-    return PeerTrust(uin, shown, pin.verified, first_use)
+    if pinned.fingerprint != shown:
+        raise _peer_key_changed(uin, pinned.fingerprint, shown)
+    return PeerTrust(uin, shown, pinned.verified, first_use=False)  # not pinned anew: it may be forgotten by now
 
 
 def trust_first_use(pins: Pins, checked: CheckedPeer, *, remember: bool = True) -> PeerTrust:
@@ -192,6 +196,11 @@ def trust_node(pins: Pins, reference: NodeReference, fingerprint: Fingerprint) -
     first_use = pins.node(address) is None
     pins.pin_node(address, fingerprint, replace=given is not None)
     return NodeTrust(address, fingerprint, first_use)
+
+
+def _peer_key_changed(uin: Uin, old: Fingerprint, new: Fingerprint) -> PeerKeyChangedError:
+    """What to raise for a peer that showed another key than the pinned one."""
+    return PeerKeyChangedError(f"UIN {uin}: pinned {old}, shown {new}")
 
 
 def _node_key_changed(address: NodeAddress, old: Fingerprint, new: Fingerprint) -> NodeKeyChangedError:
