@@ -308,3 +308,95 @@ def test_where_one_wished_to_be_last_is_where_one_is(neighbours: tuple[Person, P
     expect(hers.page.locator(".row-of-log:last-child .text")).to_have_text("An answer to the first")
     expect(hers.page.locator(".row-of-log.found")).to_have_count(0)
     hers.close()
+
+
+def test_what_is_typed_while_the_core_is_out_of_reach_is_there_when_one_comes_back_and_kept_then(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, nobody = neighbours
+    composer = hers.page.locator(".composer-input")
+    hers.go(f"/chat/{bob.uin}")
+    hers.shows(".composer-input")
+    hers.go("/")
+    with out_of_reach(hers, "**/draft", "**/v1/texts"):
+        hers.go(f"/chat/{bob.uin}")
+        composer.fill("half a thought")
+        hers.go(f"/chat/{nobody}")
+        expect(composer).to_have_value("")
+        composer.fill("not lost")
+        composer.press("Enter")
+        expect(hers.page.locator(".composer .mistake")).not_to_be_empty()
+        hers.go(f"/chat/{bob.uin}")
+        expect(composer).to_have_value("half a thought")
+        hers.go(f"/chat/{nobody}")
+        expect(composer).to_have_value("not lost")
+    line(hers, nobody, "not lost")
+    hers.go(f"/chat/{bob.uin}")
+    line(hers, bob.uin, "half a thought")
+    assert {each["draft"] for each in alice.ask("GET", "/chats")["chats"]} == {"half a thought", "not lost"}
+    hers.close()
+
+
+def test_texts_are_sent_in_the_order_of_typing(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    _, _, nobody = neighbours
+    page = hers.page
+    hers.go(f"/chat/{nobody}")
+    composer = page.locator(".composer-input")
+
+    def slow(route: Route) -> None:
+        composer.fill("Second")
+        composer.press("Enter")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        route.continue_()
+
+    page.route("**/v1/texts", slow, times=1)
+    composer.fill("First")
+    composer.press("Enter")
+    shown = page.locator(".row-of-log .msg.mine .text")
+    hers.shows(".row-of-log:has-text('First')")
+    hers.shows(".row-of-log:has-text('Second')")
+    expect(shown.nth(-2)).to_have_text("First")
+    expect(shown.last).to_have_text("Second")
+    hers.close()
+
+
+def test_what_was_missed_is_made_up_for_though_it_fails_at_first(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    hers.expected.append("ERR_FAILED")
+    hers.go(f"/chat/{bob.uin}")
+
+    def late(route: Route) -> None:
+        hers.shows(".row-of-log")
+        alice.ask("POST", "/texts", {"to": bob.uin, "text": "Missed"})
+        last = alice.ask("GET", "/status")["last_event"]
+        hers.page.route("**/v1/me", lambda asked: asked.abort(), times=2)
+        missed = f'id: {last}\nevent: missed\ndata: {{"event": {last}}}\n\n'
+        route.fulfill(content_type="text/event-stream", body=missed)
+
+    hers.page.route("**/v1/events?*", late, times=1)
+    hers.page.reload()
+    hers.shows(".row-of-log:has-text('Missed')")
+    hers.close()
+
+
+def test_a_device_that_is_signed_out_shows_nothing_of_what_was_there(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    before = {each["id"] for each in alice.ask("GET", "/devices")["devices"]}
+    window = old_town.window(alice)
+    page = window.page
+    window.expected.append("401")
+    window.go(f"/contact/{bob.uin}")
+    page.locator(".card .button .icon-shield").first.click()
+    window.shows("dialog .safety")
+    (device,) = {each["id"] for each in alice.ask("GET", "/devices")["devices"]} - before
+    alice.ask("DELETE", f"/devices/{device}")
+    window.shows("input[autocomplete='one-time-code']")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page).to_have_title("Uzel")
+    page.evaluate("address => { location.href = address; }", alice.new_address())
+    window.shows(".home")  # a new address in the same tab lets it in again
+    window.close()

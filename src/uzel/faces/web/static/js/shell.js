@@ -32,7 +32,7 @@ export function raise() {
   router.start(show);
 }
 
-export function lower() {
+function lower() {
   ended.abort();
   router.stop();
 }
