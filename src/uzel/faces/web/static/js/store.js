@@ -209,8 +209,14 @@ export const unread = () => [...store.chats.values()].reduce((sum, chat) => sum 
 
 /** Choose it here; other windows are told by the core. */
 export async function prefer(change) {
+  const before = { ...store.preferences };
   Object.assign(store.preferences, change);
-  await put("/v1/preferences", store.preferences);
+  try {
+    await put("/v1/preferences", store.preferences);
+  } catch (problem) {
+    store.preferences = before;
+    throw problem;
+  }
 }
 
 export async function changeProfile(change) {
