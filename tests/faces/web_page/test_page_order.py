@@ -400,3 +400,104 @@ def test_a_device_that_is_signed_out_shows_nothing_of_what_was_there(
     page.evaluate("address => { location.href = address; }", alice.new_address())
     window.shows(".home")  # a new address in the same tab lets it in again
     window.close()
+
+
+def test_the_icon_shows_no_count_that_is_over(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    alice, bob, _ = neighbours
+    page = hers.page
+    icon = page.locator("link[rel=icon]")
+
+    def slow(route: Route) -> None:
+        (chat,) = [each for each in alice.ask("GET", "/chats")["chats"] if each["unread"]]
+        alice.ask("POST", f"/chats/{bob.uin}/read", {"up_to": chat["last"]["number"]})
+        expect(page.locator(f".chat-item[href='#/chat/{bob.uin}'] .badge")).to_have_count(0)
+        route.continue_()
+
+    page.route("**/img/uzel.svg", slow, times=1)
+    with page.expect_response("**/img/uzel.svg"):
+        bob.says(alice, "Read at once")
+    page.evaluate(
+        """async () => {
+            for (const _ of [1, 2, 3]) {
+                const image = Object.assign(new Image(), { src: '/static/img/uzel.svg' });
+                await image.decode();
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
+    expect(icon).to_have_attribute("type", "image/svg+xml")
+    hers.close()
+
+
+def test_a_name_that_is_typed_for_one_stranger_stays_when_another_knocks(
+    neighbours: tuple[Person, Person, int], hers: Window, old_town: Town
+) -> None:
+    alice, _, _ = neighbours
+    hers.go("/requests")
+    page = hers.page
+    names = page.locator(".request input")
+    names.first.fill("Carol from the choir")
+    dan = old_town.person("Dan", *alice.nodes)
+    dan.ask("POST", "/contacts", {"link": alice.link, "name": "Alice"})
+    dan.ask("POST", "/texts", {"to": alice.uin, "text": "Dan here"})
+    expect(names).to_have_count(2)
+    expect(names.and_(page.locator(":focus"))).to_have_value("Carol from the choir")
+    page.locator(f".request[aria-label='{dan.uin}']").get_by_role("button", name="Refuse").click()
+    expect(names).to_have_count(1)
+    expect(names).to_have_value("Carol from the choir")
+    dan.stop()
+    hers.close()
+
+
+def test_what_is_open_on_a_contact_stays_when_they_come_and_go(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    window = old_town.window(alice, viewport={"width": 390, "height": 800})
+    page = window.page
+    window.go(f"/contact/{bob.uin}")
+    page.locator("summary").click()
+    page.get_by_label("Name").fill("Bob of the no")
+    page.get_by_role("button", name="Block").focus()
+    dark = page.locator(".who .avatar:not(.here)")
+    bob.stop()
+    expect(dark).to_have_count(1)
+    bob.start()
+    expect(dark).to_have_count(0)
+    expect(page.locator("details[open]")).to_have_count(1)
+    expect(page.get_by_label("Name")).to_have_value("Bob of the no")
+    expect(page.get_by_role("button", name="Block")).to_be_focused()
+    window.close()
+
+
+def test_what_could_not_be_saved_is_shown_as_it_was_before(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    hers.expected.append("ERR_FAILED")
+    page = hers.page
+    hers.go("/settings")
+    theme, strangers = page.get_by_label("Theme"), page.get_by_label("People who are no contacts")
+    expect(strangers).to_have_value("ask")
+    page.route("**/v1/preferences", lambda route: route.abort())
+    page.route("**/v1/strangers", lambda route: route.abort())
+    theme.select_option("dark")
+    strangers.select_option("contacts-only")
+    expect(page.locator(".toast.bad")).to_have_count(2)
+    expect(theme).to_have_value("auto")
+    expect(strangers).to_have_value("ask")
+    hers.close()
+
+
+def test_a_place_that_could_not_be_fetched_says_so_and_is_there_at_the_next_try(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    _, bob, _ = neighbours
+    hers.expected.append("ERR_FAILED")
+    page = hers.page
+    hers.go(f"/chat/{bob.uin}")
+    hers.shows(".row-of-log")
+    page.route("**/css/pages.css", lambda route: route.abort(), times=1)
+    hers.go("/settings")
+    page.locator(".main").get_by_role("button", name="Retry now").click()
+    hers.shows(".page select")
+    hers.close()
