@@ -50,7 +50,7 @@ async function show(view, parameters, signal, where) {
     shown = await view(parameters, signal);
   } catch (problem) { // its module could not be fetched; what was shown before hears nothing any more
     const words = sentence(problem);
-    shown = { node: h("div", { class: "home" }, empty("alert", t("sign.lost"), words, button(t("lost.retry"), router.again))) };
+    shown = { node: h("div", { class: "home" }, empty("alert", t("sign.lost"), words, button(t("lost.retry"), router.again), h("a", { class: "button", href: "#/" }, t("back")))) };
   }
   if (signal.aborted) return;
   const kept = where === last.where ? last.focus ?? steps(panes.main) : null;
