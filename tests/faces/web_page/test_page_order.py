@@ -297,7 +297,7 @@ def test_the_menu_of_a_text_gives_the_focus_back_though_the_text_changed_meanwhi
 def test_where_one_wished_to_be_last_is_where_one_is(neighbours: tuple[Person, Person, int], hers: Window) -> None:
     alice, bob, _ = neighbours
     first = alice.ask("GET", f"/chats/{bob.uin}/texts?limit=20")["texts"][0]
-    for number in range(200):
+    for number in range(45):
         alice.ask("POST", "/texts", {"to": bob.uin, "text": f"{number}"})
     bob.says(alice, "An answer to the first", first["id"])
     hers.go(f"/chat/{bob.uin}")
@@ -312,4 +312,201 @@ def test_where_one_wished_to_be_last_is_where_one_is(neighbours: tuple[Person, P
     hers.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     expect(hers.page.locator(".row-of-log:last-child .text")).to_have_text("An answer to the first")
     expect(hers.page.locator(".row-of-log.found")).to_have_count(0)
+    hers.close()
+
+
+def test_what_is_typed_while_the_core_is_out_of_reach_is_there_when_one_comes_back_and_kept_then(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, nobody = neighbours
+    composer = hers.page.locator(".composer-input")
+    hers.go(f"/chat/{bob.uin}")
+    hers.shows(".composer-input")
+    hers.go("/")
+    with out_of_reach(hers, "**/draft", "**/v1/texts"):
+        hers.go(f"/chat/{bob.uin}")
+        composer.fill("half a thought")
+        hers.go(f"/chat/{nobody}")
+        expect(composer).to_have_value("")
+        composer.fill("not lost")
+        composer.press("Enter")
+        expect(hers.page.locator(".composer .mistake")).not_to_be_empty()
+        hers.go(f"/chat/{bob.uin}")
+        expect(composer).to_have_value("half a thought")
+        hers.go(f"/chat/{nobody}")
+        expect(composer).to_have_value("not lost")
+    line(hers, nobody, "not lost")
+    hers.go(f"/chat/{bob.uin}")
+    line(hers, bob.uin, "half a thought")
+    assert {each["draft"] for each in alice.ask("GET", "/chats")["chats"]} == {"half a thought", "not lost"}
+    hers.close()
+
+
+def test_texts_are_sent_in_the_order_of_typing(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    _, _, nobody = neighbours
+    page = hers.page
+    hers.go(f"/chat/{nobody}")
+    composer = page.locator(".composer-input")
+
+    def slow(route: Route) -> None:
+        composer.fill("Second")
+        composer.press("Enter")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        route.continue_()
+
+    page.route("**/v1/texts", slow, times=1)
+    composer.fill("First")
+    composer.press("Enter")
+    shown = page.locator(".row-of-log .msg.mine .text")
+    hers.shows(".row-of-log:has-text('First')")
+    hers.shows(".row-of-log:has-text('Second')")
+    expect(shown.nth(-2)).to_have_text("First")
+    expect(shown.last).to_have_text("Second")
+    hers.close()
+
+
+def test_what_was_missed_is_made_up_for_though_it_fails_at_first(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    hers.expected.append("ERR_FAILED")
+    hers.go(f"/chat/{bob.uin}")
+
+    def late(route: Route) -> None:
+        hers.shows(".row-of-log")
+        alice.ask("POST", "/texts", {"to": bob.uin, "text": "Missed"})
+        last = alice.ask("GET", "/status")["last_event"]
+        hers.page.route("**/v1/me", lambda asked: asked.abort(), times=2)
+        missed = f'id: {last}\nevent: missed\ndata: {{"event": {last}}}\n\n'
+        route.fulfill(content_type="text/event-stream", body=missed)
+
+    hers.page.route("**/v1/events?*", late, times=1)
+    hers.page.reload()
+    hers.shows(".row-of-log:has-text('Missed')")
+    hers.close()
+
+
+def test_a_device_that_is_signed_out_shows_nothing_of_what_was_there(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, bob, _ = neighbours
+    before = {each["id"] for each in alice.ask("GET", "/devices")["devices"]}
+    window = old_town.window(alice)
+    page = window.page
+    window.expected.append("401")
+    window.go(f"/contact/{bob.uin}")
+    page.locator(".card .button .icon-shield").first.click()
+    window.shows("dialog .safety")
+    (device,) = {each["id"] for each in alice.ask("GET", "/devices")["devices"]} - before
+    alice.ask("DELETE", f"/devices/{device}")
+    window.shows("input[autocomplete='one-time-code']")
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page).to_have_title("Uzel")
+    page.evaluate("address => { location.href = address; }", alice.new_address())
+    window.shows(".home")  # a new address in the same tab lets it in again
+    window.close()
+
+
+def test_the_icon_shows_no_count_that_is_over(neighbours: tuple[Person, Person, int], hers: Window) -> None:
+    alice, bob, _ = neighbours
+    page = hers.page
+    icon = page.locator("link[rel=icon]")
+
+    def slow(route: Route) -> None:
+        (chat,) = [each for each in alice.ask("GET", "/chats")["chats"] if each["unread"]]
+        alice.ask("POST", f"/chats/{bob.uin}/read", {"up_to": chat["last"]["number"]})
+        expect(page.locator(f".chat-item[href='#/chat/{bob.uin}'] .badge")).to_have_count(0)
+        route.continue_()
+
+    page.route("**/img/uzel.svg", slow, times=1)
+    with page.expect_response("**/img/uzel.svg"):
+        bob.says(alice, "Read at once")
+    page.evaluate(
+        """async () => {
+            for (const _ of [1, 2, 3]) {
+                const image = Object.assign(new Image(), { src: '/static/img/uzel.svg' });
+                await image.decode();
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
+    expect(icon).to_have_attribute("type", "image/svg+xml")
+    hers.close()
+
+
+def test_a_name_that_is_typed_for_one_stranger_stays_when_another_knocks(
+    neighbours: tuple[Person, Person, int], hers: Window, old_town: Town
+) -> None:
+    alice, _, _ = neighbours
+    hers.go("/requests")
+    page = hers.page
+    names = page.locator(".request input")
+    names.first.fill("Carol from the choir")
+    dan = old_town.person("Dan", *alice.nodes)
+    dan.ask("POST", "/contacts", {"link": alice.link, "name": "Alice"})
+    dan.ask("POST", "/texts", {"to": alice.uin, "text": "Dan here"})
+    expect(names).to_have_count(2)
+    expect(names.and_(page.locator(":focus"))).to_have_value("Carol from the choir")
+    page.locator(f".request[aria-label='{dan.uin}']").get_by_role("button", name="Refuse").click()
+    expect(names).to_have_count(1)
+    expect(names).to_have_value("Carol from the choir")
+    dan.stop()
+    hers.close()
+
+
+def test_what_is_open_on_a_contact_stays_when_they_come_and_go(
+    neighbours: tuple[Person, Person, int], old_town: Town
+) -> None:
+    alice, _, _ = neighbours
+    olga = old_town.person("Olga", *alice.nodes)
+    olga.ready()
+    olga.knows(alice)
+    alice.knows(olga)
+    olga.says(alice, "Look at my page")
+    window = old_town.window(alice, viewport={"width": 390, "height": 800})
+    page = window.page
+    window.go(f"/contact/{olga.uin}")
+    page.locator("summary").click()
+    page.get_by_label("Name").fill("Olga of the no")
+    page.get_by_role("button", name="Block").focus()
+    here = page.locator(".who .avatar.here")
+    expect(here).to_have_count(1)
+    olga.stop()
+    expect(here).to_have_count(0)
+    expect(page.locator("details[open]")).to_have_count(1)
+    expect(page.get_by_label("Name")).to_have_value("Olga of the no")
+    expect(page.get_by_role("button", name="Block")).to_be_focused()
+    window.close()
+
+
+def test_what_could_not_be_saved_is_shown_as_it_was_before(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    hers.expected.append("ERR_FAILED")
+    page = hers.page
+    hers.go("/settings")
+    theme, strangers = page.get_by_label("Theme"), page.get_by_label("People who are no contacts")
+    expect(strangers).to_have_value("ask")
+    page.route("**/v1/preferences", lambda route: route.abort())
+    page.route("**/v1/strangers", lambda route: route.abort())
+    theme.select_option("dark")
+    strangers.select_option("contacts-only")
+    expect(page.locator(".toast.bad")).to_have_count(2)
+    expect(theme).to_have_value("auto")
+    expect(strangers).to_have_value("ask")
+    hers.close()
+
+
+def test_a_place_that_could_not_be_fetched_says_so_and_is_there_at_the_next_try(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    _, bob, _ = neighbours
+    hers.expected.append("ERR_FAILED")
+    page = hers.page
+    hers.go(f"/chat/{bob.uin}")
+    hers.shows(".row-of-log")
+    page.route("**/css/pages.css", lambda route: route.abort(), times=1)
+    hers.go("/settings")
+    page.locator(".main").get_by_role("button", name="Retry now").click()
+    hers.shows(".page select")
     hers.close()

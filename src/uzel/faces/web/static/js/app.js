@@ -2,7 +2,7 @@
 
 import { onSignedOut, secret } from "./api.js";
 import { conversation } from "./conversation.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { knot } from "./icons.js";
 import { apply, remembered } from "./looks.js";
@@ -10,10 +10,10 @@ import { more } from "./more.js";
 import { notices } from "./notices.js";
 import { empty } from "./parts.js";
 import { again, path, route } from "./router.js";
-import { note } from "./say.js";
-import { lower, raise, redraw, roomy } from "./shell.js";
-import { signIn, signInPage } from "./sign_in.js";
-import { close, on, open, store } from "./store.js";
+import { note, sentence } from "./say.js";
+import { raise, redraw, roomy } from "./shell.js";
+import { signIn } from "./sign_in.js";
+import { on, open, store } from "./store.js";
 
 /** A view whose module is fetched when it is first shown. */
 const later = (module, view) => async (parameters, signal) => (await more(module))[view](parameters, signal);
@@ -34,16 +34,16 @@ await remembered();
 onSignedOut(() => {
   if (!store.stream) return;
   secret.forget();
-  close();
-  lower();
-  signInPage({ code: "unauthorized" }, () => location.reload());
+  location.reload(); // nothing of what was shown stays: no dialog, no name in the title
 });
 await begin();
 
 async function begin() {
   const problem = (await signIn()) ?? (await open().then(() => null, (failed) => failed));
   if (problem) {
-    signInPage(problem, begin);
+    const page = problem.status === 401 && await more("sign_page").catch(() => null);
+    if (page) page.signInPage(problem, begin);
+    else lost(problem);
     return;
   }
   await apply();
@@ -52,6 +52,13 @@ async function begin() {
   on("device", (device) => device.change === "address_reused" && note(t("devices.reused"), { bad: true }), noticing.signal);
   if (store.profile.set_up) raise();
   else (await more("first_run")).firstRun(raise);
+}
+
+/** The core does not answer, or not as it should. */
+function lost(problem) {
+  fill(document.getElementById("app"), h("main", { class: "first-run" }, h("div", { class: "first-card" }, knot(56), h("h1", { tabindex: "-1" }, t("sign.lost")),
+    h("p", { class: "lead" }, sentence(problem)), h("button", { type: "button", class: "button primary", onclick: () => location.reload() }, t("lost.retry")))));
+  document.querySelector("h1").focus();
 }
 
 /** Something was chosen in another window, or on another device. */

@@ -4,19 +4,24 @@ import { post, put } from "./api.js";
 import { nameOf } from "./avatar.js";
 import { fill, h, later } from "./dom.js";
 import { t } from "./i18n.js";
+import { more } from "./more.js";
 import { iconButton, mistake } from "./parts.js";
 import { line, said } from "./plain_text.js";
 import { announce, complain, sentence } from "./say.js";
+import { on, store } from "./store.js";
 
 const MOST_BYTES = 512 * 1024;
 const SAVE_AFTER = 500;
 const encoder = new TextEncoder();
+/** What was typed and the core does not have yet, by chat: it is there when one comes back. */
+const typed = new Map();
 
 export class Composer {
   #uin;
   #reply = null;
   #saved;
   #changes = 0;
+  #last = Promise.resolve();
   #save = later(() => this.#keep(), SAVE_AFTER);
 
   /** `onUp` is called when one goes up from an empty line. */
@@ -26,7 +31,7 @@ export class Composer {
     this.author = author;
     this.input = h("textarea", {
       rows: "1", class: "composer-input", dir: "auto", "aria-label": t("composer.label", { name: nameOf(contact) }), placeholder: t("composer.placeholder"),
-      value: this.#saved, oninput: () => this.#typed(), onkeydown: (event) => this.#press(event, onUp), "aria-describedby": "composer-hint",
+      value: typed.get(contact.uin) ?? this.#saved, oninput: () => this.#typed(), onkeydown: (event) => this.#press(event, onUp), "aria-describedby": "composer-hint",
     });
     this.wrong = mistake();
     this.quote = h("div", { class: "reply", hidden: true });
@@ -34,11 +39,16 @@ export class Composer {
     this.node = h("form", { class: "composer", onsubmit: (event) => this.#send(event) },
       this.quote, this.wrong,
       h("div", { class: "composer-row" },
-        iconButton("file", t("composer.file"), () => file.click()), file, this.input,
+        iconButton("file", t("composer.file"), () => {
+          file.value = ""; // the same one again is chosen anew
+          file.click();
+        }), file, this.input,
         iconButton("send", t("composer.send"), null, { type: "submit", class: "icon-button send" })),
       h("p", { id: "composer-hint", class: "sr" }, t("composer.hint")));
     this.#drop();
     signal.addEventListener("abort", () => this.#save.now());
+    on("link", () => store.link.up && this.#keep(), signal);
+    this.#keep();
     window.addEventListener("pagehide", () => this.#save.now(), { signal });
     queueMicrotask(() => this.#fit());
   }
@@ -75,7 +85,18 @@ export class Composer {
     if (record) this.focus();
   }
 
-  async #keep() {
+  /** One after the other, for the core to have it in the order of typing. */
+  #inTurn(call) {
+    const done = this.#last.then(call);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  #keep() {
+    return this.#inTurn(() => this.#put());
+  }
+
+  async #put() {
     const draft = this.input.value;
     if (draft === this.#saved || encoder.encode(draft).length > MOST_BYTES) return;
     const before = this.#saved;
@@ -83,6 +104,7 @@ export class Composer {
     this.#changes += 1;
     try {
       await put(`/v1/chats/${this.#uin}/draft`, { draft });
+      if (typed.get(this.#uin) === draft) typed.delete(this.#uin);
     } catch {
       this.#saved = before;
     }
@@ -90,6 +112,7 @@ export class Composer {
 
   #typed() {
     this.#fit();
+    typed.set(this.#uin, this.input.value);
     this.wrong.say(this.#tooLong() ? t("composer.long") : null);
     this.#save();
   }
@@ -128,7 +151,7 @@ export class Composer {
     this.replyTo(null);
     this.#typed();
     try {
-      await post("/v1/texts", { to: this.#uin, text, ...(reply ? { reply: reply.id } : {}) });
+      await this.#inTurn(() => post("/v1/texts", { to: this.#uin, text, ...(reply ? { reply: reply.id } : {}) }));
       announce(t("composer.queued"));
       await this.#save.now();
     } catch (problem) {
@@ -136,6 +159,7 @@ export class Composer {
       if (reply) this.replyTo(reply);
       this.#typed();
       this.wrong.say(sentence(problem));
+      if (!this.node.isConnected) complain(problem);
     }
   }
 
@@ -156,27 +180,13 @@ export class Composer {
   /** Text files become text; anything else is refused in words. */
   async #take(files) {
     try {
-      for (const file of files) {
-        const text = file.size > MOST_BYTES ? null : await readText(file);
-        if (text === null) {
-          this.wrong.say(t(file.size > MOST_BYTES ? "composer.file.long" : "composer.file.binary", { name: line(file.name, 60) }));
-          return;
-        }
-        this.input.setRangeText(text, this.input.selectionStart, this.input.selectionEnd, "end");
-      }
+      const { text, wrong } = await (await more("text_files")).read([...files], MOST_BYTES);
+      this.input.setRangeText(text, this.input.selectionStart, this.input.selectionEnd, "end");
       this.#typed();
-      this.focus();
+      if (wrong) this.wrong.say(wrong);
+      else this.focus();
     } catch (problem) {
       complain(problem);
     }
-  }
-}
-
-async function readText(file) {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-    return text.includes("\u0000") ? null : text;
-  } catch {
-    return null;
   }
 }

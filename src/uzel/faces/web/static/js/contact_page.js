@@ -13,6 +13,7 @@ import { code } from "./plain_text.js";
 import { qrImage } from "./qr.js";
 import { go } from "./router.js";
 import { complain, download, note } from "./say.js";
+import { keepFocus } from "./shell.js";
 import { agreement } from "./status_line.js";
 import { on, store } from "./store.js";
 import { moment, span } from "./time.js";
@@ -36,7 +37,7 @@ export function contactPage({ uin }, signal) {
   const draw = () => refresh().catch((problem) => signal.aborted || complain(problem));
   on("contact", (change) => change.uin === uin && draw(), signal);
   on("anew", draw, signal);
-  on("link", () => store.link.up || parted(view), signal);
+  on("link", () => (store.link.up ? draw() : parted(view)), signal);
   draw();
   return { node: h("div", { class: "page" }, pageHead(t("contact.details")), body), title: t("contact.details") };
 }
@@ -44,24 +45,30 @@ export function contactPage({ uin }, signal) {
 function show(view, contact) {
   if (view.signal.aborted) return;
   if (!contact) {
+    view.contact = view.key = null;
     fill(view.body, empty("user", t("talk.nobody"), code(view.uin),
       h("a", { class: "button primary", href: `#/add?link=${view.uin}` }, t("talk.add")), forgetButton(view.uin)));
     return;
   }
-  const typing = view.body.contains(document.activeElement) && document.activeElement.matches("input");
-  if (typing && view.key === key(contact)) return;
+  const same = view.key === key(contact);
   Object.assign(view, { contact, key: key(contact) });
-  fill(view.body, contact.stopped && keyChanged(contact), who(contact), section(t("verify.card"), trustCard(contact, () => {})),
-    given(contact, view.signal), settings(contact), danger(contact, view.signal));
+  if (same) known(view, contact); // what is typed, opened or chosen stays
+  else keepFocus(() => fill(view.body, contact.stopped && keyChanged(contact), who(contact), section(t("verify.card"), trustCard(contact, () => {})),
+    given(contact, view.signal), settings(contact), danger(contact, view.signal)));
 }
 
-/** The core is out of reach: nobody is known to be there. What is typed stays. */
-function parted({ contact, body }) {
-  body.querySelector(".who .avatar.here")?.classList.remove("here");
-  if (contact) body.querySelector(".who .facts")?.replaceWith(facts({ ...contact, connected: false, key_agreement: null }));
+/** Whether they are there, and what else is told of them. */
+function known({ body }, contact) {
+  body.querySelector(".who .avatar").classList.toggle("here", contact.connected);
+  body.querySelector(".who .facts").replaceWith(facts(contact));
 }
 
-const key = (contact) => JSON.stringify([contact.verified, contact.stopped, contact.blocked, contact.safety_number]);
+/** The core is out of reach: nobody is known to be there. */
+const parted = (view) => view.contact && known(view, { ...view.contact, connected: false, key_agreement: null });
+
+/** What the rest shows. */
+const key = ({ name, link, verified, stopped, blocked, fingerprint, safety_number: safety, retention_ms: kept }) =>
+  JSON.stringify([name, link, verified, stopped, blocked, fingerprint, safety, kept]);
 
 function who(contact) {
   const wrong = mistake();
@@ -87,7 +94,7 @@ const given = (contact, signal) => section(t("contact.link"), h("p", { class: "h
   h("details", {}, h("summary", {}, t("contact.link.show")), qrImage(`/v1/contacts/${contact.uin}/qr.svg`, t("contact.qr", { name: nameOf(contact) }), signal), copyable(contact.link, t("contact.link"))));
 
 const settings = (contact) => section(t("contact.texts"),
-  retention(t("retention"), contact.retention_ms, (ms) => put(`/v1/chats/${contact.uin}/retention`, { retention_ms: ms }).then(() => note(t("saved"))).catch(complain)),
+  retention(t("retention"), contact.retention_ms, (ms) => put(`/v1/chats/${contact.uin}/retention`, { retention_ms: ms }).then(() => note(t("saved")))),
   h("div", { class: "row" }, button(t("contact.export"), () => exportChat(contact), { sign: "file" })));
 
 async function exportChat(contact) {

@@ -57,11 +57,12 @@ export const written = (node) => (node.fingerprint ? `${node.address},${node.fin
 
 function editor(nodes, roaming, done) {
   const wrong = mistake();
-  const save = wrong.trying(async (list, roam = roaming) => {
+  const keep = async (list, roam = roaming) => {
     await put("/v1/nodes", { nodes: list, roaming: roam });
     note(t("saved"));
     await done();
-  });
+  };
+  const save = wrong.trying(keep);
   const fresh = nodeField(t("node.add"));
   const add = async () => {
     const text = fresh.input.value.trim();
@@ -72,5 +73,5 @@ function editor(nodes, roaming, done) {
     index > 0 ? button(t("node.first"), () => save([written(node), ...nodes.filter((each) => each !== node).map(written)]), { kind: "quiet" }) : null,
     nodes.length > 1 && button(t("node.remove"), () => save(nodes.filter((each) => each !== node).map(written)), { kind: "danger quiet", "aria-label": t("node.remove.label", { node: node.address }) }));
   return [h("ul", { class: "plain-list" }, nodes.map(item)), nodes.length === 1 && h("p", { class: "hint" }, t("node.only")), form(add, fresh.node, wrong, h("div", { class: "row" }, submit(t("node.use"), ""))),
-    toggle(t("node.roaming"), roaming, (on) => save(nodes.map(written), on), t("node.roaming.hint"))];
+    toggle(t("node.roaming"), roaming, (on) => keep(nodes.map(written), on), t("node.roaming.hint"))];
 }

@@ -10,6 +10,7 @@ import { on, store, unread } from "./store.js";
 const CONTENT = "uzel.notify.content";
 const SIZE = 64;
 const open = new Map();
+let shown = -1;
 
 /** Whether this device's notifications show what was said. */
 export const content = {
@@ -25,13 +26,13 @@ export async function askPermission() {
 }
 
 export function notices(signal) {
-  let shown = -1;
   const count = () => {
     const n = unread();
     const { title } = document.documentElement.dataset;
     document.title = `${n ? `(${n}) ` : ""}${title ? `${title} · ` : ""}Uzel`;
-    if (n !== shown) icon(n);
+    if (n === shown) return;
     shown = n;
+    icon(n).catch(() => {});
   };
   on("chats", count, signal);
   on("text", notify, signal);
@@ -51,7 +52,7 @@ function notify(text) {
   const chat = store.chats.get(text.chat);
   const watched = document.visibilityState === "visible" && document.hasFocus();
   if (!text.unread || !store.preferences.notifications || permission() !== "granted" || chat?.blocked) return;
-  if (watched && path().startsWith(`/chat/${text.chat}`)) return;
+  if (watched && `${path()}/`.startsWith(`/chat/${text.chat}/`)) return;
   const title = content.get() && chat ? nameOf(chat) : t("notify.title");
   const notice = new Notification(title, {
     body: content.get() ? line(text.text, 120) : t("notify.body"), tag: `uzel-${content.get() ? text.chat : "text"}`, icon: "/static/img/uzel.svg",
@@ -74,6 +75,7 @@ async function icon(n) {
   }
   const image = Object.assign(new Image(SIZE, SIZE), { src: "/static/img/uzel.svg" });
   await image.decode();
+  if (n !== shown) return; // others came, or these were read
   const canvas = Object.assign(document.createElement("canvas"), { width: SIZE, height: SIZE });
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0, SIZE, SIZE);

@@ -4,21 +4,34 @@ import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { button } from "./parts.js";
-import { copy, sentence } from "./say.js";
+import { complain, copy, sentence } from "./say.js";
 
 /** A choice of one, as a drop-down: [value, words] pairs. It has the focus once it was used, in every browser. */
 export function choice(options, chosen, call) {
   const items = options.map(([value, words]) => h("option", { value, selected: value === chosen }, words));
-  const select = h("select", { onchange: () => {
+  const select = h("select", { onchange: async () => {
     select.focus();
-    call(select.value);
+    try {
+      await call(select.value);
+      chosen = select.value;
+    } catch (problem) { // it is as it was
+      select.value = chosen;
+      complain(problem);
+    }
   } }, items);
   return select;
 }
 
 /** A switch with its words. */
 export function toggle(words, on, call, hint = null) {
-  const box = h("input", { type: "checkbox", class: "switch", checked: on, onchange: (event) => call(event.target.checked, event.target) });
+  const box = h("input", { type: "checkbox", class: "switch", checked: on, onchange: async () => {
+    try {
+      await call(box.checked, box);
+    } catch (problem) { // it is as it was
+      box.checked = !box.checked;
+      complain(problem);
+    }
+  } });
   const label = h("label", { class: "toggle" }, box, h("span", {}, words));
   return hint ? h("div", { class: "field" }, label, h("p", { class: "hint" }, hint)) : label;
 }

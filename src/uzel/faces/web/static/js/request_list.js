@@ -15,14 +15,26 @@ import { ago } from "./time.js";
 /** The view of /requests. */
 export function requestList(_, signal) {
   const list = h("div", { class: "stack" });
+  const shown = new Map();
+  const none = empty("user", t("requests.none"), t("requests.none.do"), h("a", { class: "button", href: "#/settings" }, t("requests.settings")));
   const draw = () => {
-    if (list.querySelector("input:focus") && store.requests.length === list.childElementCount) return;
-    fill(list, store.requests.length ? store.requests.map((request) => item(request, signal))
-      : empty("user", t("requests.none"), t("requests.none.do"), h("a", { class: "button", href: "#/settings" }, t("requests.settings"))));
+    const items = store.requests.map((request) => {
+      const key = `${request.uin} ${request.fingerprint}`;
+      if (!shown.has(key)) shown.set(key, item(request, signal));
+      shown.get(key).said(request);
+      return shown.get(key);
+    });
+    arrange(list, items.length ? items : [none]);
   };
   on("requests", draw, signal);
   draw();
   return { title: t("requests"), node: page(pageHead(t("requests")), h("p", { class: "lead" }, t("requests.words")), list) };
+}
+
+/** Give it these children; what is there stays as it is, with what is typed in it. */
+function arrange(list, wanted) {
+  for (const each of [...list.children]) if (!wanted.includes(each)) each.remove();
+  wanted.forEach((each, index) => list.children[index] !== each && list.insertBefore(each, list.children[index] ?? null));
 }
 
 function item(request, signal) {
@@ -40,9 +52,12 @@ function item(request, signal) {
     await put(`/v1/blocks/${request.uin}`);
     await refreshRequests();
   };
-  return h("section", { class: "card request", "aria-label": String(request.uin) },
+  const words = h("p", { class: "hint" });
+  const card = h("section", { class: "card request", "aria-label": String(request.uin) },
     h("div", { class: "request-who" }, avatar(request, "big"), h("div", {}, h("h2", {}, code(request.uin)),
-      h("p", { class: "hint" }, t(request.has_text ? "requests.said" : "requests.knocked", { ago: ago(request.last_at) })), h("p", { class: "hint small-print" }, t("requests.key"), " ", code(request.fingerprint)))),
+      words, h("p", { class: "hint small-print" }, t("requests.key"), " ", code(request.fingerprint)))),
     form(accept, field(t("requests.name"), name),
       h("div", { class: "row" }, submit(t("requests.accept")), button(t("requests.refuse"), refuse), button(t("contact.block"), block, { kind: "danger quiet" }))));
+  card.said = ({ has_text: text, last_at: at }) => fill(words, t(text ? "requests.said" : "requests.knocked", { ago: ago(at) }));
+  return card;
 }

@@ -34,7 +34,7 @@ export function settings({ query }, signal) {
       section(t("settings.looks"), looks()),
       section(t("settings.notify"), notifications()),
       nodes,
-      section(t("settings.privacy"), strangers(signal), retention(t("settings.retention"), store.preferences.retention_default_ms, (ms) => prefer({ retention_default_ms: ms }).then(saved).catch(complain))),
+      section(t("settings.privacy"), strangers(signal), retention(t("settings.retention"), store.preferences.retention_default_ms, (ms) => prefer({ retention_default_ms: ms }).then(saved))),
       section(t("me.name"), nameForm(() => {})),
       section(t("backup"), h("p", {}, t("backup.words")), backedUp(), atHome(backupForm, signal)),
       section(t("passphrase"), h("p", {}, t("passphrase.words")), atHome(passphraseForm, signal)),
@@ -50,11 +50,7 @@ const atHome = (made, signal) => (store.device.kind === "paired" ? h("p", { clas
 function looks() {
   const now = store.preferences;
   const change = async (what) => {
-    try {
-      await prefer(what);
-    } catch (problem) {
-      complain(problem);
-    }
+    await prefer(what);
     await apply();
     if (what.language) redraw();
   };
@@ -71,7 +67,7 @@ function notifications() {
       fill(hint, t("notify.denied"));
       return;
     }
-    await prefer({ notifications: on }).catch(complain);
+    await prefer({ notifications: on });
   };
   const on = store.preferences.notifications && permission() === "granted";
   return [toggle(t("notify.on"), on, change), toggle(t("notify.content"), content.get(), content.set), hint];
@@ -80,7 +76,7 @@ function notifications() {
 function strangers(signal) {
   const frame = h("div", {});
   const draw = (mode) => fill(frame, field(t("strangers"), choice([["ask", t("strangers.ask")], ["contacts-only", t("strangers.refuse")]], mode,
-    (value) => put("/v1/strangers", { mode: value }).then(() => note(t("saved"))).catch(complain)), t("strangers.hint")));
+    (value) => put("/v1/strangers", { mode: value }).then(() => note(t("saved")))), t("strangers.hint")));
   get("/v1/strangers", signal).then(({ mode }) => draw(mode)).catch(complain);
   return frame;
 }

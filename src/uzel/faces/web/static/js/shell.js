@@ -8,7 +8,8 @@ import { icon, knot } from "./icons.js";
 import { keys } from "./keys.js";
 import { lostBar } from "./lost_bar.js";
 import * as router from "./router.js";
-import { complain } from "./say.js";
+import { button, empty } from "./parts.js";
+import { sentence } from "./say.js";
 import { statusLine } from "./status_line.js";
 import { on, store, unread } from "./store.js";
 
@@ -32,7 +33,7 @@ export function raise() {
   router.start(show);
 }
 
-export function lower() {
+function lower() {
   ended.abort();
   router.stop();
 }
@@ -47,9 +48,9 @@ async function show(view, parameters, signal, where) {
   let shown;
   try {
     shown = await view(parameters, signal);
-  } catch (problem) { // its module could not be fetched
-    complain(problem);
-    return;
+  } catch (problem) { // its module could not be fetched; what was shown before hears nothing any more
+    const words = sentence(problem);
+    shown = { node: h("div", { class: "home" }, empty("alert", t("sign.lost"), words, button(t("lost.retry"), router.again), h("a", { class: "button", href: "#/" }, t("back")))) };
   }
   if (signal.aborted) return;
   const kept = where === last.where ? last.focus ?? steps(panes.main) : null;
@@ -81,6 +82,13 @@ function refocus(kept) {
   if (found?.tagName !== kept?.tag) return false;
   found?.focus({ preventScroll: true });
   return Boolean(found);
+}
+
+/** Change what is shown, and leave the focus where it is. */
+export function keepFocus(change) {
+  const kept = steps();
+  change();
+  if (document.activeElement === document.body) refocus(kept);
 }
 
 function headed(main) {

@@ -11,6 +11,7 @@ import { Stream } from "./stream.js";
 
 const MOST_CHATS = 1000;
 const SOON = 60;
+const AGAIN = 2000;
 const told = new EventTarget();
 const asking = new Set();
 
@@ -38,19 +39,14 @@ export async function open() {
   store.stream.run();
 }
 
-export function close() {
-  store.stream?.close();
-  store.stream = null;
-}
-
 async function fetchAll() {
-  const status = await get("/v1/status");
-  const [{ device }, me, profile, requests, preferences] = await Promise.all([
-    get("/session"), get("/v1/me"), get("/v1/profile"), get("/v1/requests"), get("/v1/preferences"), fetchChats(),
-  ]);
-  Object.assign(store, { status, device, me, profile, requests: requests.requests });
+  await fetchStatus();
+  const after = store.status.last_event;
+  const all = [get("/session"), get("/v1/preferences"), fetchMine(), fetchRequests(), fetchChats()];
+  const [{ device }, preferences] = await Promise.all(all);
+  store.device = device;
   want(preferences);
-  return status.last_event;
+  return after;
 }
 
 const fetchChats = inTurn(askChats, ({ chats, changes }) => {
@@ -179,10 +175,14 @@ const TAKE = {
     tell("chats");
     tell("contact", { uin: talk.uin, change: "conversation" });
   },
+  /** Tried until it is made up for: it is not said again. */
   async missed() {
-    await fetchAll();
-    tell("anew");
-    for (const kind of ["chats", "requests", "presence"]) tell(kind);
+    try {
+      await fetchAll();
+      tell("anew");
+    } catch {
+      setTimeout(TAKE.missed, AGAIN);
+    }
   },
 };
 
@@ -209,8 +209,14 @@ export const unread = () => [...store.chats.values()].reduce((sum, chat) => sum 
 
 /** Choose it here; other windows are told by the core. */
 export async function prefer(change) {
+  const before = { ...store.preferences };
   Object.assign(store.preferences, change);
-  await put("/v1/preferences", store.preferences);
+  try {
+    await put("/v1/preferences", store.preferences);
+  } catch (problem) {
+    store.preferences = before;
+    throw problem;
+  }
 }
 
 export async function changeProfile(change) {

@@ -34,7 +34,6 @@ function block(text) {
 export class Stream {
   #after;
   #wake = () => {};
-  #over = new AbortController();
 
   constructor(after, { onEvent, onLink }) {
     this.#after = String(after);
@@ -42,10 +41,10 @@ export class Stream {
     this.onLink = onLink;
   }
 
-  /** Goes on until `close`. */
+  /** Goes on until this browser is signed out. */
   async run() {
     let wait = FIRST;
-    while (!this.#over.signal.aborted) {
+    for (;;) {
       try {
         await this.#read(() => {
           wait = FIRST;
@@ -53,7 +52,6 @@ export class Stream {
       } catch (problem) {
         if (problem.status === 401) return;
       }
-      if (this.#over.signal.aborted) return;
       const pause = wait * (0.75 + Math.random() / 2);
       wait = Math.min(wait * 2, LONGEST);
       this.onLink({ up: false, retryAt: Date.now() + pause });
@@ -65,17 +63,11 @@ export class Stream {
     this.#wake();
   }
 
-  close() {
-    this.#over.abort();
-    this.#wake();
-  }
-
   async #read(onReady) {
     const quiet = new AbortController();
-    const signal = AbortSignal.any([quiet.signal, this.#over.signal]);
     let watch = setTimeout(() => quiet.abort(), SILENCE);
     try {
-      const answer = await raw("GET", `/v1/events?after=${this.#after}`, { signal });
+      const answer = await raw("GET", `/v1/events?after=${this.#after}`, { signal: quiet.signal });
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       const parser = new Parser();
       this.onLink({ up: true, retryAt: null });
