@@ -79,9 +79,6 @@ def tidy(alice: Person, bob: Person, nobody: int) -> None:
         if chat["uin"] not in known or (chat["uin"] == nobody and chat["last"]):
             alice.ask("DELETE", place)
             continue
-        if chat["uin"] == nobody and chat["last"]:
-            alice.ask("DELETE", place)
-            continue
         if chat["unread"]:
             alice.ask("POST", f"{place}/read", {"up_to": chat["last"]["number"]})
         if chat["draft"]:
