@@ -510,3 +510,19 @@ def test_a_place_that_could_not_be_fetched_says_so_and_is_there_at_the_next_try(
     page.locator(".main").get_by_role("button", name="Retry now").click()
     hers.shows(".page select")
     hers.close()
+
+
+def test_a_chat_that_is_pressed_while_a_text_comes_is_opened(
+    neighbours: tuple[Person, Person, int], hers: Window
+) -> None:
+    alice, bob, _ = neighbours
+    bob.says(alice, "Press here")
+    line(hers, bob.uin, "Press here")
+    hers.page.locator(f".chat-item[href='#/chat/{bob.uin}'] .chat-preview bdi").hover()
+    hers.page.mouse.down()
+    bob.says(alice, "And meanwhile")
+    expect(hers.page).to_have_title("(2) Uzel")
+    hers.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    hers.page.mouse.up()
+    sees(hers, "And meanwhile")
+    hers.close()

@@ -28,6 +28,10 @@ export function chatList(signal, onDrawn) {
   const none = h("div", {});
   const waiting = h("div", {});
   const draw = () => {
+    if (list.matches(":active")) { // what is pressed just now would not be there any more
+      again();
+      return;
+    }
     const found = matching(input.value);
     const focused = list.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     fill(list, found.slice(0, shown).map(item));
@@ -37,6 +41,7 @@ export function chatList(signal, onDrawn) {
     fill(none, found.length ? null : nothing(input.value));
     onDrawn();
   };
+  const again = soon(draw, 100);
   const knocks = () => fill(waiting, store.requests.length ? knockers(store.requests.length) : null);
   on("chats", soon(draw, 16), signal);
   on("contact", soon(draw, 200), signal);
