@@ -364,20 +364,26 @@ def test_nothing_goes_either_way_with_who_is_blocked(tmp_path: Path) -> None:
     run(whole)
 
 
+def held_check(monkeypatch: pytest.MonkeyPatch, uin: Uin) -> tuple[threading.Event, threading.Event]:
+    """The check of this one's key: whether it began, and what lets it go on."""
+    began, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
+
+    def held(peer: UncheckedPeer) -> CheckedPeer:
+        if peer.certificate.uin == uin:
+            began.set()
+            assert goes_on.wait(DEADLINE)
+        return check(peer)
+
+    monkeypatch.setattr(UncheckedPeer, "check", held)
+    return began, goes_on
+
+
 @pytest.mark.parametrize("change", ["block", "remove"])
 def test_who_is_blocked_or_removed_while_they_are_called_is_called_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """A new key is checked for a while, in which the person may think better of it."""
-    checking, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
-
-    def slow(peer: UncheckedPeer) -> CheckedPeer:
-        if peer.certificate.uin == identity(BOB).uin:
-            checking.set()
-            assert goes_on.wait(DEADLINE)
-        return check(peer)
-
-    monkeypatch.setattr(UncheckedPeer, "check", slow)
+    checking, goes_on = held_check(monkeypatch, identity(BOB).uin)
 
     async def story(alice: Core, bob: Core) -> None:
         await alice.knows(bob, verified=False)
@@ -398,15 +404,7 @@ def test_who_is_blocked_or_removed_while_they_are_called_is_called_no_more(
 def test_a_contact_who_is_removed_while_their_call_is_checked_leaves_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checking, goes_on, check = threading.Event(), threading.Event(), UncheckedPeer.check
-
-    def slow(peer: UncheckedPeer) -> CheckedPeer:
-        if peer.certificate.uin == identity(ALICE).uin:
-            checking.set()
-            assert goes_on.wait(DEADLINE)
-        return check(peer)
-
-    monkeypatch.setattr(UncheckedPeer, "check", slow)
+    checking, goes_on = held_check(monkeypatch, identity(ALICE).uin)
 
     async def story(alice: Core, bob: Core) -> None:
         people = bob.messenger.people

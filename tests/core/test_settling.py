@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from client.client_world import ALICE, BOB, DEADLINE
 from core.core_world import Core, TextState, cores, run, world
 from uzel.core.works import MOST_HANDED
@@ -75,29 +77,15 @@ def test_what_is_deleted_with_its_chat_is_over(tmp_path: Path) -> None:
     run(story)
 
 
-def test_who_waits_when_the_core_ends_is_told_what_is_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timeout", [None, DEADLINE])
+def test_who_waits_when_the_core_ends_is_told_what_is_known(tmp_path: Path, timeout: float | None) -> None:
+    """Also while something is still written, so that who looks once more finds nothing new."""
+
     async def story() -> None:
         async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
             await bob.stop()
             text = await alice.says(bob, "one")
-            waiting = asyncio.ensure_future(alice.messenger.wait_settled(text.number, DEADLINE))
-            assert await alice.messenger.wait_settled(text.number, 0.0) is not None  # the other one waits by now
-            await alice.stop()
-            record = await waiting
-            assert record is not None
-            assert record.state is TextState.QUEUED
-            await alice.start()
-            await bob.start()
-
-    run(story)
-
-
-def test_who_waits_without_a_time_is_told_when_the_core_ends_while_something_is_still_written(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
-            await bob.stop()
-            text = await alice.says(bob, "one")
-            waiting = asyncio.ensure_future(alice.messenger.wait_settled(text.number))
+            waiting = asyncio.ensure_future(alice.messenger.wait_settled(text.number, timeout))
             assert await alice.messenger.wait_settled(text.number, 0.0) is not None  # the other one waits by now
             ledger: Any = alice.messenger.ledger
             ends, close = asyncio.Event(), ledger.close
