@@ -166,7 +166,8 @@ class Tls:
     def __init__(self, below: Stream, tls_context: SSL.Context, *, server: bool) -> None:
         self.below = below
         self._lock = threading.RLock()
-        self._sending = threading.RLock()
+        self.sending = threading.RLock()
+        """Held while something is sent: who holds it sends several things with nothing in between."""
         self.connection = SSL.Connection(tls_context, None)
         if server:
             self.connection.set_accept_state()
@@ -175,7 +176,7 @@ class Tls:
 
     def flush(self) -> None:
         """Send what OpenSSL wants sent, in its order."""
-        with self._sending, contextlib.suppress(SSL.WantReadError):
+        with self.sending, contextlib.suppress(SSL.WantReadError):
             while True:
                 with self._lock:
                     data = self.connection.bio_read(65536)
@@ -203,7 +204,7 @@ class Tls:
 
     def send(self, data: bytes) -> None:
         for start in range(0, len(data), 65536):
-            with self._sending:
+            with self.sending:
                 with self._lock:
                     self.connection.sendall(data[start : start + 65536])
                 self.flush()
@@ -217,11 +218,11 @@ class Tls:
                     pass
                 except SSL.ZeroReturnError:
                     return b""
-            if self._sending.acquire(blocking=False):  # whoever sends just now, perhaps waiting, takes it along
+            if self.sending.acquire(blocking=False):  # whoever sends just now, perhaps waiting, takes it along
                 try:
                     self.flush()
                 finally:
-                    self._sending.release()
+                    self.sending.release()
             data = self.below.receive()
             if not data:
                 return b""

@@ -94,10 +94,11 @@ class RelayedStream:
         self._over = False
 
     def send(self, data: bytes) -> None:
-        if self._over:
-            raise Closed("the conversation has ended")
         for start in range(0, len(data), MOST_RELAYED):
-            self.link.relayed(self.own, self.other, data[start : start + MOST_RELAYED])
+            with self.link.tls.sending:  # the 69 that lifts the other's fence stays behind it
+                if self._over:
+                    raise Closed("the conversation has ended")
+                self.link.relayed(self.own, self.other, data[start : start + MOST_RELAYED])
 
     def receive(self) -> bytes:
         poll = select.poll()
@@ -126,8 +127,7 @@ class RelayedStream:
 
     def close(self) -> None:
         """End the conversation, as a node does whose client's data connection has ended."""
-        if not self._over:
-            self.link.end_conversation(self)
+        self.link.end_conversation(self)
 
     def free(self) -> None:
         os.close(self._count)
@@ -327,12 +327,19 @@ class RawLink:
         return Conversation(self.stream(who.uin, other), who, caller=caller)
 
     def end_conversation(self, stream: RelayedStream) -> None:
-        """B8, and the fence behind it."""
-        with self._came:
-            self._streams.pop((stream.own, stream.other), None)
-        stream.end()
-        self.no_conversation(stream.own, stream.other)
-        self._fence((min(stream.own, stream.other), max(stream.own, stream.other)))
+        """B8, and the fence behind it, unless it has ended.
+
+        The reading thread answers no 68 in between: the other side would take what it sends next for the next call's.
+        """
+        with self.tls.sending:
+            with self._came:
+                lives = self._streams.get((stream.own, stream.other)) is stream
+                if lives:
+                    del self._streams[stream.own, stream.other]
+            stream.end()
+            if lives:
+                self.no_conversation(stream.own, stream.other)
+                self._fence((min(stream.own, stream.other), max(stream.own, stream.other)))
 
     def unfenced(self, one: int, other: int) -> None:
         """Wait for the end of the fence: until then a node holds back its AA for the pair."""
