@@ -537,6 +537,11 @@ class NotAcceptedError(QueuedError):
     """The other side has not let you in yet. The text waits, and goes out by itself once they accept."""
 
 
+class NotAgreedError(QueuedError):
+    """They came with a program that offers less than before. The text waits: ask them, over another channel, whether
+    they went back to an older one, then agree to it at their contact."""
+
+
 class LoginLostError(NetworkError):
     """The connection to the node was lost while the call was being set up. Try again."""
 

@@ -171,6 +171,30 @@ def test_two_people_talk_through_their_cores(node: str, alice: Person, bob: Pers
         assert "you" in alice.run("history", bob.uin, "--limit", 2)
 
 
+def test_who_comes_with_an_older_program_waits_until_the_person_agrees(node: str, alice: Person, bob: Person) -> None:
+    with alice.start("--node", node):
+        with bob.start("--node", node) as core:
+            bob.asks("contact", "add", alice.link)
+            alice.asks("contact", "add", bob.link, "--name", "Bob")
+            assert alice.asks("send", bob.uin, "as always", "--timeout", 20)["event"] == "delivered"
+            assert core.end() == 0
+        with Running("listen", "--profile", bob.folder, "--node", node, "--json") as older:
+            older.until("online")
+            done = uzel("send", "--profile", alice.folder, bob.uin, "are you there?", "--timeout", 1)
+            assert (done.returncode, "offers less than before. The text waits" in done.stderr) == (6, True)
+            done = uzel("history", bob.uin, "--profile", alice.folder)
+            assert "offers less than before. The text waits" in done.stderr
+            shown = uzel("contact", "show", bob.uin, "--profile", alice.folder)
+            assert "older program" in shown.stdout
+            assert "Nothing goes either way until you agree." in shown.stderr
+            assert shown.stderr.endswith(f"uzel contact agree {bob.uin}\n")
+            (told,) = [each for each in alice.lists("doctor") if each["check"] == "contacts"]
+            assert told["detail"] == f"less than before is offered by {bob.uin}: nothing goes either way"
+            assert told["mend"].endswith(f"uzel contact show {bob.uin}")
+            assert not alice.asks("contact", "agree", bob.uin)["downgraded"]
+            assert older.until("text")["text"] == "are you there?"
+
+
 def test_what_is_not_delivered_in_time_is_queued_and_goes_out_later(node: str, alice: Person, bob: Person) -> None:
     with alice.start("--node", node):
         done = uzel("send", "--profile", alice.folder, bob.link, "later", "--timeout", 0.2, "--json")

@@ -162,8 +162,8 @@ class Acquaintance:
         self._release(uin)
 
     async def agree(self, uin: Uin) -> Contact:
-        """They went back to a program that speaks less, and the person knows (D29). What went as 31, and may not go as
-        30, has failed. Raises `NotAContactError`, `StorageError`.
+        """They went back to a program that speaks less, and the person knows (D29): call them at once. What went as 31,
+        and may not go as 30, has failed. Raises `NotAContactError`, `StorageError`.
         """
         self.get(uin)
 
@@ -171,7 +171,11 @@ class Acquaintance:
             works.give_up(tables, uin, "downgraded", wall_ms(), only_envelopes=True)
             tables.people.speaks(uin, envelopes=False)
 
-        return await self._changed(uin, change, "agreed")
+        contact = await self._changed(uin, change, "agreed")
+        self._talks.agreed(uin)
+        self._outbox.greet(uin, self._now())
+        self._moved()
+        return contact
 
     # -- Changed keys -----------------------------------------------------------------------------------------
 

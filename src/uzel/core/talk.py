@@ -28,11 +28,13 @@ from uzel.session.machine import Event, Machine
 @dataclass(frozen=True, slots=True)
 class TalkState:
     """How it is with a contact. `key_agreement`: of the conversation that stands, None while none does. `gate`: what
-    they last said of our texts since the core began, None when they said nothing, as base peers do.
+    they last said of our texts since the core began, None when they said nothing, as base peers do. `downgraded`: they
+    came with a program that offers less than before, and are refused until the person agrees (D29).
     """
 
     key_agreement: str | None = None
     gate: Gate | None = None
+    downgraded: bool = False
 
 
 class Desk(Protocol):

@@ -64,15 +64,22 @@ class Talks:
     def state(self, peer: Uin) -> TalkState:
         """How it is with this peer."""
         talk = self.open.get(peer)
-        return TalkState(talk.tls.group if talk is not None and talk.is_open else None, self._gates.get(peer))
+        group = talk.tls.group if talk is not None and talk.is_open else None
+        return TalkState(group, self._gates.get(peer), downgraded=peer in self._downgraded)
 
     def states(self) -> dict[Uin, TalkState]:
         """How it is with everybody of whom anything is known."""
-        return {peer: self.state(peer) for peer in {**self.open, **self._gates}}
+        return {peer: self.state(peer) for peer in {*self.open, *self._gates, *self._downgraded}}
+
+    def agreed(self, peer: Uin) -> None:
+        """They may speak less from now on (D29)."""
+        self._downgraded.discard(peer)
+        self._ledger.tell()
 
     def forget(self, peer: Uin) -> None:
         """A contact no more: end the conversation, and forget what they said of our texts."""
         self._gates.pop(peer, None)
+        self._downgraded.discard(peer)
         talk = self.open.get(peer)
         if talk is not None:
             talk.hang_up()

@@ -16,6 +16,7 @@ from uzel.names import ContactLink
 CONTACT = [
     "uin", "name", "verified", "blocked", "fingerprint", "safety_number", "stopped", "speaks_envelopes", "link",
     "added_at", "last_seen", "draft", "retention_ms", "connected", "key_agreement", "gate",
+    "downgraded",
 ]  # fmt: skip
 
 

@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from e2e.cli_harness import Running
 from faces.web_page.test_journey_people import RETRIES, press, sees, write
+from faces.web_page.test_page_views import faults
 from faces.web_page.town import Person, Town, Window
 from uzel.identity import Identity
 from uzel.names import Uin
@@ -60,6 +62,38 @@ def test_another_key_stops_everything_and_what_waits_goes_on_once_it_is_accepted
     sees(hers, "It is me who asks")
     expect(his.page.locator(".head .trust.unsure")).to_have_text("Not verified")
     his.close()
+    hers.close()
+
+
+def test_an_older_program_stops_everything_until_one_agrees(two_people: tuple[Person, Person], town: Town) -> None:
+    alice, bob = two_people
+    alice.says(bob, "As always")
+    bob.stop()
+    hers = town.window(alice)
+    page = hers.page
+    hers.go(f"/chat/{bob.uin}")
+    stop, label = page.locator(".banner.stop"), page.locator(".chat-item .alert-text")
+    with Running("listen", "--profile", bob.folder, "--node", *bob.nodes, "--json") as older:
+        older.until("online")
+        write(hers, "Are you there?")
+        expect(stop).to_contain_text("Bob came with an older program")
+        expect(label).to_have_text("Older program")
+        expect(page.locator("textarea.composer-input")).to_have_count(1)  # what is written waits
+        assert not faults(page)
+        press(page, "What this means")
+        expect(page.get_by_role("button", name="Agree", exact=True)).to_be_disabled()
+        assert not faults(page)
+        press(page, "Not now")
+        hers.go(f"/contact/{bob.uin}")
+        expect(page.locator(".page .banner.stop")).to_be_visible()
+        press(page.locator(".page"), "What this means")
+        page.get_by_label("I asked Bob, and they use an older program now.").check()
+        press(page, "Agree")
+        expect(stop).to_have_count(0)
+        expect(label).to_have_count(0)
+        assert older.until("text")["text"] == "Are you there?"
+        hers.go(f"/chat/{bob.uin}")
+        sees(hers, "Are you there?", "mine.delivered")
     hers.close()
 
 

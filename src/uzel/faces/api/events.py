@@ -148,8 +148,16 @@ def _conversations(was: dict[Uin, TalkState], now: dict[Uin, TalkState]) -> list
 
 
 def _conversation(peer: Uin, talk: TalkState) -> str:
-    said = {"connected": talk.key_agreement is not None, "key_agreement": talk.key_agreement, "gate": talk.gate}
-    return event("conversation", {"uin": int(peer), **said})
+    return event(
+        "conversation",
+        {
+            "uin": int(peer),
+            "connected": talk.key_agreement is not None,
+            "key_agreement": talk.key_agreement,
+            "gate": talk.gate,
+            "downgraded": talk.downgraded,
+        },
+    )
 
 
 async def _presence(messenger: Messenger) -> str:

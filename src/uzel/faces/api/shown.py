@@ -138,6 +138,7 @@ class ChatShown(Shown):
     verified: bool
     blocked: bool
     stopped: Print | None
+    downgraded: bool
     draft: str
     last_seen: Time | None
 
@@ -145,6 +146,7 @@ class ChatShown(Shown):
     def of(cls, messenger: Messenger, chat: ChatSummary) -> Self:
         pin = messenger.people.pin(chat.uin)
         contact = messenger.ledger.people.get(chat.uin)
+        talk = messenger.talk_state(chat.uin)
         stopped = contact.stopped if contact is not None else None
         return cls(
             uin=chat.uin,
@@ -152,10 +154,11 @@ class ChatShown(Shown):
             last=None if chat.last is None else TextShown.of(chat.last),
             unread=chat.unread,
             waiting=chat.waiting,
-            connected=messenger.talk_state(chat.uin).key_agreement is not None,
+            connected=talk.key_agreement is not None,
             verified=contact is not None and pin is not None and pin.verified,
             blocked=chat.uin in messenger.ledger.blocked,
             stopped=None if stopped is None else str(stopped),
+            downgraded=talk.downgraded,
             draft="" if contact is None else contact.draft,
             last_seen=None if contact is None else time_or_none(contact.last_seen),
         )
@@ -246,7 +249,8 @@ class ContactShown(Shown):
 
     `stopped` is another key that was shown: nothing goes either way until the person decides. `connected`: a
     conversation stands now, on which `key_agreement` was agreed. `gate` is what they last said of one's texts: *open*,
-    *asked* (one is not let in yet), *refused*; null when they said nothing since the core began.
+    *asked* (one is not let in yet), *refused*; null when they said nothing since the core began. `downgraded`: they
+    came with a program that offers less than before, and no conversation begins until the person agrees.
     """
 
     uin: UinNumber
@@ -265,6 +269,7 @@ class ContactShown(Shown):
     connected: bool
     key_agreement: str | None
     gate: Gate | None
+    downgraded: bool
 
     @classmethod
     def of(cls, messenger: Messenger, contact: Contact) -> Self:
@@ -288,6 +293,7 @@ class ContactShown(Shown):
             connected=talk.key_agreement is not None,
             key_agreement=talk.key_agreement,
             gate=talk.gate,
+            downgraded=talk.downgraded,
         )
 
 

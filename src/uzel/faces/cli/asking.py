@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from uzel.errors import NoCoreError, UzelError
+from uzel.errors import NoCoreError, NotAcceptedError, NotAgreedError, QueuedError, UzelError
 from uzel.faces.cli.options import PROFILE, profile_folder, run_folder
 from uzel.faces.cli.output import json_line, printable, put
 from uzel.faces.cli.running import stop_on_signals
@@ -86,3 +86,10 @@ def text_line(text: Values, name: str = "") -> str:
     else:
         shown = f" [{state}: {printable(text['reason'])}]" if text["reason"] else f" [{state}]"
     return f"{clock(text['at'])}  {who}{shown}: {printable(text['text'])}"
+
+
+def waiting_because(contact: Values) -> QueuedError | None:
+    """What else than that they are away keeps texts from a contact, as far as it is known."""
+    if contact["downgraded"]:
+        return NotAgreedError()
+    return NotAcceptedError() if contact["gate"] == "asked" else None

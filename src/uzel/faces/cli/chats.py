@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from uzel.errors import NotAcceptedError, NotAContactError
-from uzel.faces.cli.asking import TimeoutOption, UinArgument, Values, asking, clock, lines, text_line
+from uzel.errors import NotAContactError
+from uzel.faces.cli.asking import TimeoutOption, UinArgument, Values, asking, clock, lines, text_line, waiting_because
 from uzel.faces.cli.options import JsonOption, ProfileOption
 from uzel.faces.cli.output import json_line, put, say
 from uzel.faces.cli.table import table
@@ -86,8 +86,8 @@ def history(
                 break
         if read and last is not None:
             core.ask("POST", f"{path}/read", {"up_to": last})
-    if waits and contact.get("gate") == "asked":
-        say(str(NotAcceptedError()))
+    if waits and contact and (because := waiting_because(contact)) is not None:
+        say(str(because))
 
 
 def _contact(core: CoreClient, uin: str) -> Values:

@@ -210,6 +210,8 @@ def _standing(contact: Values) -> str:
         return "CHANGED"
     if contact["blocked"]:
         return "blocked"
+    if contact["downgraded"]:
+        return "older program"
     return "verified" if contact["verified"] else "unverified"
 
 
@@ -231,6 +233,11 @@ def _show(contact: Values, *, as_json: bool) -> None:
             f"They showed another key: {contact['stopped']}\nNothing goes either way. Ask them, over another channel, "
             "whether they made a new identity; only then accept it: "
             f"uzel contact accept-key {contact['uin']} {contact['stopped']}"
+        )
+    elif contact["downgraded"]:
+        say(
+            "They came with a program that offers less than before. Nothing goes either way until you agree. Ask them, "
+            f"over another channel, whether they went back to an older one; then: uzel contact agree {contact['uin']}"
         )
 
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from uzel.errors import CoreSilentError, NoCoreError, NotAcceptedError, NotAContactError, QueuedError, TextStateError
+from uzel.errors import CoreSilentError, NoCoreError, NotAContactError, QueuedError, TextStateError
+from uzel.faces.cli.asking import waiting_because
 from uzel.faces.cli.running import StoppedError
 from uzel.local.core_client import CoreClient, failure_of
 from uzel.names import ContactLink
@@ -83,12 +84,12 @@ def _wait(core: CoreClient, link: ContactLink, number: int, until: float) -> Non
             case "cancelled":
                 raise TextStateError("it was cancelled")
         if left <= 0:
-            raise QueuedError if _lets_in(core, link) else NotAcceptedError
+            raise _why_it_waits(core, link)
 
 
-def _lets_in(core: CoreClient, link: ContactLink) -> bool:
-    """Unless they said that one is not let in yet."""
+def _why_it_waits(core: CoreClient, link: ContactLink) -> QueuedError:
     try:
-        return bool(core.ask("GET", f"/contacts/{int(link.uin)}")["gate"] != "asked")
+        contact = core.ask("GET", f"/contacts/{int(link.uin)}")
     except NotAContactError:  # removed meanwhile
-        return True
+        return QueuedError()
+    return waiting_because(contact) or QueuedError()

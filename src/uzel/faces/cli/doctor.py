@@ -110,7 +110,9 @@ def _ask_core(folder: Path, given: list[NodeReference], timeout: float) -> Itera
         else:
             mend = status["problem"] or "see the nodes below; uzel start says more in its log"
             yield Check("connection", State.WRONG, f"offline: {status['reason'] or 'logging in'}", mend)
-        yield from _changed_keys(core.ask("GET", "/contacts")["contacts"])
+        contacts = core.ask("GET", "/contacts")["contacts"]
+        yield from _changed_keys(contacts)
+        yield from _downgraded(contacts)
         asked_for: list[str | None] = [str(each) for each in given]
         for asked in asked_for or [None]:
             for found in core.ask("POST", "/nodes/check", {"node": asked})["nodes"]:
@@ -122,9 +124,23 @@ def _changed_keys(contacts: list[Values]) -> Iterator[Check]:
 
     stopped = [str(contact["uin"]) for contact in contacts if contact["stopped"] is not None]
     if stopped:
-        named = ", ".join(stopped[:MOST_NAMED]) + (" and others" if len(stopped) > MOST_NAMED else "")
         mend = f"ask them over another channel whether they made a new identity: uzel contact show {stopped[0]}"
-        yield Check("contacts", State.WARNING, f"another key was shown by {named}: nothing goes either way", mend)
+        detail = f"another key was shown by {_named(stopped)}: nothing goes either way"
+        yield Check("contacts", State.WARNING, detail, mend)
+
+
+def _downgraded(contacts: list[Values]) -> Iterator[Check]:
+    from uzel.store.health import Check, State  # noqa: PLC0415 - help must not load it
+
+    downgraded = [str(contact["uin"]) for contact in contacts if contact["downgraded"]]
+    if downgraded:
+        mend = f"ask them whether they went back to an older program: uzel contact show {downgraded[0]}"
+        detail = f"less than before is offered by {_named(downgraded)}: nothing goes either way"
+        yield Check("contacts", State.WARNING, detail, mend)
+
+
+def _named(uins: list[str]) -> str:
+    return ", ".join(uins[:MOST_NAMED]) + (" and others" if len(uins) > MOST_NAMED else "")
 
 
 def _look_into(profile: Profile, given: list[NodeReference], *, quick: bool) -> Iterator[Check]:

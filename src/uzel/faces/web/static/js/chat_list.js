@@ -99,6 +99,7 @@ function name(chat) {
 function preview(chat) {
   if (chat.stopped) return h("span", { class: "chat-preview alert-text" }, t("chats.stopped"));
   if (chat.blocked) return h("span", { class: "chat-preview" }, t("chats.blocked"));
+  if (chat.downgraded) return h("span", { class: "chat-preview alert-text" }, t("downgraded"));
   if (chat.draft && !chat.unread) return h("span", { class: "chat-preview" }, h("em", {}, t("chats.draft")), " ", said(line(chat.draft, 60)));
   if (chat.last) return h("span", { class: "chat-preview" }, chat.last.outgoing ? glyph(chat.last) : null, said(line(chat.last.text, 80)));
   return h("span", { class: "chat-preview" }, chat.last_seen ? t("presence.seen", { ago: ago(chat.last_seen) }) : t("chats.silent"));

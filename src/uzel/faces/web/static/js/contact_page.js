@@ -6,7 +6,6 @@ import { avatar, nameOf } from "./avatar.js";
 import { confirm } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
-import { keyChanged } from "./key_changed.js";
 import { choice, copyable, pageHead, section } from "./page_parts.js";
 import { button, empty, field, form, mistake, submit, textInput } from "./parts.js";
 import { code } from "./plain_text.js";
@@ -15,6 +14,7 @@ import { go } from "./router.js";
 import { complain, download, note } from "./say.js";
 import { keepFocus } from "./shell.js";
 import { agreement } from "./status_line.js";
+import { stop } from "./stop.js";
 import { on, store } from "./store.js";
 import { moment, span } from "./time.js";
 import { trustCard } from "./verify.js";
@@ -53,7 +53,7 @@ function show(view, contact) {
   const same = view.key === key(contact);
   Object.assign(view, { contact, key: key(contact) });
   if (same) known(view, contact); // what is typed, opened or chosen stays
-  else keepFocus(() => fill(view.body, contact.stopped && keyChanged(contact), who(contact), section(t("verify.card"), trustCard(contact, () => {})),
+  else keepFocus(() => fill(view.body, stop(contact), who(contact), section(t("verify.card"), trustCard(contact, () => {})),
     given(contact, view.signal), settings(contact), danger(contact, view.signal)));
 }
 
@@ -67,8 +67,8 @@ function known({ body }, contact) {
 const parted = (view) => view.contact && known(view, { ...view.contact, connected: false, key_agreement: null });
 
 /** What the rest shows. */
-const key = ({ name, link, verified, stopped, blocked, fingerprint, safety_number: safety, retention_ms: kept }) =>
-  JSON.stringify([name, link, verified, stopped, blocked, fingerprint, safety, kept]);
+const key = ({ name, link, verified, stopped, downgraded, blocked, fingerprint, safety_number: safety, retention_ms: kept }) =>
+  JSON.stringify([name, link, verified, stopped, downgraded, blocked, fingerprint, safety, kept]);
 
 function who(contact) {
   const wrong = mistake();

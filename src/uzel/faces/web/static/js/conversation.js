@@ -8,12 +8,12 @@ import { confirm, menu } from "./dialogs.js";
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { keyChanged } from "./key_changed.js";
 import { Log } from "./log.js";
 import { button, empty } from "./parts.js";
 import { code, line, said } from "./plain_text.js";
 import { announce, complain, copy, doing } from "./say.js";
 import { agreement } from "./status_line.js";
+import { stop } from "./stop.js";
 import { on, store } from "./store.js";
 import { ago, exact } from "./time.js";
 
@@ -123,8 +123,8 @@ function banners(talk) {
   const { contact, uin } = talk;
   const shown = [];
   if (!contact) shown.push(banner("info", t("talk.nobody"), h("a", { class: "button small", href: `#/add?link=${uin}` }, t("talk.add"))));
-  else if (contact.stopped) shown.push(keyChanged(contact));
-  else if (contact.blocked) shown.push(banner("block", t("talk.blocked"), button(t("contact.unblock"), () => del(`/v1/blocks/${uin}`), { kind: "small" })));
+  else shown.push(stop(contact));
+  if (contact?.blocked && !contact.stopped) shown.push(banner("block", t("talk.blocked"), button(t("contact.unblock"), () => del(`/v1/blocks/${uin}`), { kind: "small" })));
   fill(talk.warn, shown);
 }
 

@@ -2,28 +2,17 @@
 
 import { post } from "./api.js";
 import { nameOf } from "./avatar.js";
-import { open } from "./dialogs.js";
+import { decide } from "./decision.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
-import { button } from "./parts.js";
 import { code } from "./plain_text.js";
 
 /** Show them. */
 export function compareKeys(contact) {
-  const asked = h("input", { type: "checkbox", onchange: () => {
-    take.disabled = !asked.checked;
-  } });
-  const take = button(t("stopped.accept"), async () => {
-    await post(`/v1/contacts/${contact.uin}/accept-key`, { fingerprint: contact.stopped });
-    dialog.close();
-  }, { kind: "danger" });
-  take.disabled = true;
   const name = nameOf(contact);
-  const dialog = open(t("stopped.title", { name }), [
-    h("ol", { class: "steps" }, h("li", {}, t("stopped.step.ask", { name })), h("li", {}, t("stopped.step.read")), h("li", {}, t("stopped.step.else"))),
-    h("dl", { class: "prints" }, h("div", {}, h("dt", {}, t("stopped.old")), h("dd", {}, code(contact.fingerprint ?? "—"))),
-      h("div", { class: "new" }, h("dt", {}, t("stopped.new")), h("dd", {}, code(contact.stopped)))),
-    h("label", { class: "toggle" }, asked, h("span", {}, t("stopped.asked", { name }))),
-    h("div", { class: "row end" }, button(t("stopped.wait"), () => dialog.close(), { autofocus: true }), take),
-  ]);
+  const steps = [t("stopped.step.ask", { name }), t("stopped.step.read"), t("stopped.step.else")];
+  const keys = h("dl", { class: "prints" }, h("div", {}, h("dt", {}, t("stopped.old")), h("dd", {}, code(contact.fingerprint ?? "—"))),
+    h("div", { class: "new" }, h("dt", {}, t("stopped.new")), h("dd", {}, code(contact.stopped))));
+  decide(t("stopped.title", { name }), steps, keys, t("stopped.asked", { name }), t("stopped.accept"),
+    () => post(`/v1/contacts/${contact.uin}/accept-key`, { fingerprint: contact.stopped }));
 }
