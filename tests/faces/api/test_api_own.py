@@ -215,7 +215,13 @@ def test_who_is_connected_is_told(tmp_path: Path) -> None:
 
             await alice.settled(await alice.says(bob, "hello"))
             told = await conversation(connected=True)
-            assert told == {"uin": int(bob.uin), "connected": True, "key_agreement": "X25519MLKEM768", "gate": "open"}
+            assert told == {
+                "uin": int(bob.uin),
+                "connected": True,
+                "key_agreement": "X25519MLKEM768",
+                "gate": "open",
+                "downgraded": False,
+            }
             contact = good(await a.get(f"/contacts/{int(bob.uin)}"))
             assert (contact["connected"], contact["key_agreement"]) == (True, "X25519MLKEM768")
             assert contact["gate"] == "open"
