@@ -20,6 +20,7 @@ from uzel.errors import (
     NoRequestError,
     NotAContactError,
     PeerKeyChangedError,
+    Reason,
     SelfContactError,
 )
 from uzel.identity import CheckedPeer, UncheckedPeer, safety_number
@@ -424,6 +425,30 @@ def test_a_contact_who_is_removed_while_their_call_is_checked_leaves_no_key(
     strangers(tmp_path, story)
 
 
+def test_what_waits_with_who_is_blocked_while_their_call_is_set_up_does_not_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checking, goes_on = held_check(monkeypatch, identity(ALICE).uin)
+
+    async def story(alice: Core, bob: Core) -> None:
+        def befriend(tables: Tables) -> None:
+            tables.people.add(alice.uin, 0)
+            tables.people.seen(alice.uin, 0)  # else Bob would call her
+
+        await bob.messenger.ledger.change_contact(alice.uin, befriend, "added")
+        await alice.knows(bob)
+        sent = await alice.says(bob, "hello")
+        await asyncio.to_thread(checking.wait, DEADLINE)
+        await bob.messenger.people.block(alice.uin)
+        goes_on.set()
+        calls = bob.messenger._client._calls
+        await until("the call is over", lambda: not calls._set_ups)
+        await bob.messenger.people.unblock(alice.uin)
+        assert (await alice.settled(sent)).state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
 def test_who_is_blocked_stays_so_when_removed_and_added_again(tmp_path: Path) -> None:
     async def whole() -> None:
         async with world() as w, cores(tmp_path, ALICE, BOB, at=w) as (alice, bob):
@@ -484,6 +509,24 @@ def test_a_key_that_is_accepted_while_it_is_proved_once_more_stays_accepted(tmp_
         await asyncio.gather(*(both if first == "accepted" else reversed(both)))
         await people.key_changed(alice.uin, again)
         assert people.get(alice.uin).stopped is None
+        assert (await alice.settled(sent)).state is TextState.DELIVERED
+
+    strangers(tmp_path, story)
+
+
+def test_what_is_sent_with_a_key_that_is_accepted_at_that_moment_does_not_fail(tmp_path: Path) -> None:
+    """The call comes when the acceptance is committed and the core has not yet heard so."""
+
+    async def story(alice: Core, bob: Core) -> None:
+        await bob.knows(alice)
+        people, ledger, shown = bob.messenger.people, bob.messenger.ledger, identity(ALICE).fingerprint
+        await ledger.change_contact(alice.uin, lambda tables: tables.people.stop(alice.uin, shown), "key changed")
+        await ledger.writer.run(lambda tables: tables.people.unstop(alice.uin))
+        assert people.get(alice.uin).stopped
+        await alice.knows(bob)
+        sent = await alice.says(bob, "it is me")
+        await until("she called", lambda: bob.messenger.counters[Reason.NOT_LET_IN])
+        await people.accept_key(alice.uin, shown)
         assert (await alice.settled(sent)).state is TextState.DELIVERED
 
     strangers(tmp_path, story)

@@ -105,6 +105,10 @@ class Talks:
                 self._downgraded.add(peer.uin)
                 self._change(peer.uin, lambda _: None, "downgraded")
             raise DowngradedError(f"UIN {peer.uin}")
+        if peer.uin in self._ledger.blocked or (contact is not None and contact.stopped == peer.fingerprint):
+            # Blocked while the call was set up; or the key was accepted, and we hear of that commit only after this.
+            # What waits over there is not to fail: end it without a word, as calls are refused.
+            raise NotLetInError(f"UIN {peer.uin}")
         if speaks:
             self._downgraded.discard(peer.uin)
         gate = judge(self._ledger.standing(peer.uin), self._ledger.strangers)
