@@ -17,8 +17,11 @@ FRIEND = Identity.generate()
 
 @pytest.fixture(scope="module")
 def reader(old_town: Town) -> Person:
-    person = old_town.person("Ann", prepare=lambda folder: long_talk(folder, FRIEND, MANY))
+    """At a node: the bar that says that there is none would come after a while, and move everything."""
+    person = old_town.person("Ann", old_town.node().written, prepare=lambda folder: long_talk(folder, FRIEND, MANY))
     person.ready()
+    assert person.core is not None
+    person.core.talks_of('"online"')
     return person
 
 
