@@ -180,7 +180,10 @@ def test_who_comes_with_an_older_program_waits_until_the_person_agrees(node: str
             assert core.end() == 0
         with Running("listen", "--profile", bob.folder, "--node", node, "--json") as older:
             older.until("online")
-            done = uzel("send", "--profile", alice.folder, bob.uin, "are you there?", "--timeout", 1)
+            assert uzel("send", "--profile", alice.folder, bob.uin, "are you there?", "--timeout", 0.2).returncode == 6
+            while not alice.asks("contact", "show", bob.uin)["downgraded"]:
+                pass
+            done = uzel("send", "--profile", alice.folder, bob.uin, "hello?", "--timeout", 0.2)
             assert (done.returncode, "offers less than before. The text waits" in done.stderr) == (6, True)
             done = uzel("history", bob.uin, "--profile", alice.folder)
             assert "offers less than before. The text waits" in done.stderr
