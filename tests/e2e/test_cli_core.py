@@ -228,6 +228,8 @@ def test_people_are_added_compared_blocked_and_removed(node: str, alice: Person,
         assert done.returncode == 6
         while not bob.lists("request", "list"):
             pass
+        while alice.asks("contact", "show", bob.uin)["gate"] != "asked":
+            pass
         done = uzel("send", "--profile", alice.folder, bob.uin, "please", "--timeout", 0.2)
         assert (done.returncode, "has not let you in yet" in done.stderr) == (6, True)
         done = uzel("history", bob.uin, "--profile", alice.folder)
