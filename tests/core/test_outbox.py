@@ -234,6 +234,23 @@ def test_who_was_just_let_in_is_called() -> None:
     assert desk.waits(1000) == [], "it calls us when it is there"
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_who_is_to_be_called_while_a_call_goes_on_is_called_once_more_when_it_fails(waits: bool) -> None:
+    """It began before the person agreed to an older program, say, and fails for that."""
+    desk = online()
+    desk.outbox.greet(BOB, desk.now)
+    if waits:
+        desk.outbox.queued(BOB, desk.now)
+    assert desk.asked() == [PlaceCall(BOB)]
+    desk.outbox.greet(BOB, desk.now)
+    assert desk.asked() == []
+    desk.fails()
+    assert desk.asked() == [PlaceCall(BOB)]
+    desk.fails()
+    assert desk.asked() == []
+    assert bool(desk.waits(1000)) == waits
+
+
 def test_what_is_over_takes_no_memory() -> None:
     desk = online()
     for number in range(1, 40):

@@ -56,6 +56,8 @@ class _Peer:
     """Texts wait."""
     greet: bool = False
     """To be called once even if nothing waits."""
+    again: bool = False
+    """That was wished for while a call went on, which began under what held before."""
     held: bool = False
     attempts: int = 0
     retry_at: float = 0.0
@@ -132,9 +134,12 @@ class Outbox:
             self._forget_if_done(peer, known)
 
     def greet(self, peer: Uin, now: float) -> None:
-        """Call this peer once, though nothing waits: it was just let in, perhaps."""
+        """Call this peer once, though nothing waits: it was just let in, perhaps. A call that goes on is none of it
+        when it fails.
+        """
         known = self._peers.setdefault(peer, _Peer())
         known.greet, known.asked = True, False
+        known.again = known.phase is _Phase.CALLING
         if known.phase is _Phase.WAITING:
             self._plan(peer, known, now)
         self._place_due(now)
@@ -210,8 +215,12 @@ class Outbox:
             return
         self._leave_calling(known)
         known.phase = _Phase.WAITING
-        known.greet = False
-        self._plan_after_failure(peer, known, now)
+        known.greet = known.again
+        if known.again:
+            known.attempts = 0
+            self._plan(peer, known, now)
+        else:
+            self._plan_after_failure(peer, known, now)
         self._place_due(now)
 
     # -- Time -------------------------------------------------------------------------------------------------
@@ -246,6 +255,7 @@ class Outbox:
             self._plan(peer, known, now + 1.0)
             return
         known.phase = _Phase.CALLING
+        known.again = False
         known.tried_at = now
         self._calling += 1
         self._effects.append(PlaceCall(peer))
