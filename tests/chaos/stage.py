@@ -29,8 +29,8 @@ from uzel.store.profile import Profile
 
 ATTENDANT = Path(__file__).with_name("attendant.py")
 NAMES = ("alice", "bob")
-DISK = 96 * 1024 * 1024
-"""Bytes of each profile's disk: room for everything that is said in an hour."""
+DISK = 512 * 1024 * 1024
+"""Bytes of each profile's disk: room for everything that is said in an hour, some 18,000 texts of 14 kB on average."""
 FAKETIME = "libfaketimeMT.so.1"
 CLOCK = {
     "FAKETIME_CACHE_DURATION": "1",

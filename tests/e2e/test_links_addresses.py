@@ -113,7 +113,8 @@ def test_an_ipv4_mapped_address_is_ipv4(linked: Linked) -> None:
     link.send(0xA4, node_list(mapped, address_bytes(federate.host, federate.port)))
     expected = {address_bytes(federate.host, federate.port)}
     until("it is told", lambda: listed(asker) == expected)
-    assert federate.met == 1
+    federate.wait(lambda: federate.met == 1, "not dialled")
+    assert federate.dialled_by == 1
 
 
 def test_its_own_address_is_recognised(linked: Linked) -> None:
