@@ -55,7 +55,8 @@ def rings(node: RawNode, uin: int) -> Conversation:
 
 
 def silent_caller(node: RawNode, uin: int) -> None:
-    rings(node, uin)
+    """It rings, and says nothing on the data connection that comes: what the client says is not waited for, either."""
+    node.session(uin).send(0x04, u32(CALLER.uin))
 
 
 def caller_without_certificate(node: RawNode, uin: int) -> None:
