@@ -148,6 +148,7 @@ def test_no_node_at_all() -> None:
         alice = Client(identity(ALICE), MemoryPins(), [nowhere()], settings)
         events = Events(alice)
         async with alice:
+            await until("an attempt failed", lambda: events.offline)
             with pytest.raises(NodeUnreachableError):
                 await alice.wait_online(0.05)
             await until("eight attempts", lambda: len(events.offline) >= 8)

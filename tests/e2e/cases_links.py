@@ -300,7 +300,7 @@ for _where in ("hello", "tls"):
     )
 
 
-@CASES.case(Reason.SIZE_OUT_OF_RANGE, node="links")
+@CASES.case(Reason.SIZE_OUT_OF_RANGE, node="links found")
 def a_dialled_node_that_talks_nonsense(scene: Scene) -> None:
     """It was a node until then; the link ends, and nobody dials it for no reason."""
     federate = scene.federate(1)

@@ -158,7 +158,8 @@ for _step, _swapped in product(STEPS, (False, True)):
 for _step in STEPS:
     CASES.add(
         f"B8 from elsewhere: {_step}", no_conversation_from_elsewhere_at(_step),
-        *([] if _step in {"fenced", "searching"} else [Reason.OTHER_LINK]), node="links",
+        *([] if _step in {"fenced", "searching"} else [Reason.OTHER_LINK]),
+        node="links found" if _step == "searching" else "links",
     )  # fmt: skip
 
 
