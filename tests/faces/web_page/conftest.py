@@ -48,8 +48,9 @@ def old_neighbours(old_town: Town) -> tuple[Person, Person, int]:
 
 
 @pytest.fixture
-def neighbours(old_neighbours: tuple[Person, Person, int]) -> tuple[Person, Person, int]:
+def neighbours(old_neighbours: tuple[Person, Person, int], old_town: Town) -> tuple[Person, Person, int]:
     """As they were, whatever tests before left."""
+    old_town.close_windows()
     tidy(*old_neighbours)
     return old_neighbours
 

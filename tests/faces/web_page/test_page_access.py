@@ -89,8 +89,7 @@ def test_what_is_written_from_right_to_left_stands_so_and_turns_nothing_else(
     for selector, from_the_right in turned.items():
         at = page.locator(selector).last if selector.startswith(".msg") else page.locator(selector).first
         expect(at).to_be_visible()
-        direction = at.evaluate("(each) => getComputedStyle(each).direction")
-        assert direction == ("rtl" if from_the_right else "ltr"), selector
+        expect(at, selector).to_have_css("direction", "rtl" if from_the_right else "ltr")
     for selector in (".msg.theirs .text", ".head h1 bdi", ".chat-name bdi", ".msg.mine .quote > bdi"):
         expect(page.locator(selector).last).to_have_css("unicode-bidi", "isolate")
     page.locator(".composer-input").fill("")

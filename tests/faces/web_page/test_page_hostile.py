@@ -86,8 +86,8 @@ def test_what_is_invisible_and_acts_is_shown(neighbours: tuple[Person, Person, i
     window.shows(".text")
     texts = window.page.locator(".text")
     expect(texts.nth(-2)).to_have_text("a\u2426b\u2400c\u241bd\u2421e\u2426f")
-    style = "(text) => [getComputedStyle(text).direction, getComputedStyle(text).unicodeBidi]"
-    assert texts.last.evaluate(style) == ["rtl", "isolate"]
+    expect(texts.last).to_have_css("direction", "rtl")
+    expect(texts.last).to_have_css("unicode-bidi", "isolate")
     window.close()
 
 

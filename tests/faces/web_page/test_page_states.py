@@ -79,6 +79,7 @@ def test_a_core_that_is_gone_is_told_counted_down_and_says_of_nobody_that_they_a
     window.go(f"/contact/{bob.uin}")
     expect(page.locator(".avatar.here")).to_have_count(3)  # in the list, in the conversation, and beside it
     expect(page.get_by_text("connected now")).to_have_count(3)
+    expect(page.locator(".last-state")).to_contain_text("Delivered")
     window.expected += ["ERR_", "Failed to load"]
     nora.stop()
     bar = page.locator(".lost-bar")
